@@ -1,0 +1,1 @@
+"""Agon's web app and Django project package."""

@@ -1,0 +1,58 @@
+"""Environment variables, read strictly: a bad value stops the start with one line that says what to write."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+
+
+class Env:
+    """Typed reads of an environment. `NAME_FILE` names a file that holds the value (secrets)."""
+
+    def __init__(self, source: Mapping[str, str] | None = None) -> None:
+        self.source = os.environ if source is None else source
+
+    def text(self, name: str, default: str = "") -> str:
+        path = self.source.get(f"{name}_FILE")
+        if not path:
+            return self.source.get(name, default)
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE={path}: {error.strerror}") from None
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.source.get(name)
+        if value is None:
+            return default
+        if value.lower() in TRUE:
+            return True
+        if value.lower() in FALSE:
+            return False
+        raise ImproperlyConfigured(f"{name}={value!r}: write 1 or 0")
+
+    def number(self, name: str, default: int, least: int = 0) -> int:
+        value = self.source.get(name)
+        try:
+            result = default if value is None else int(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}={value!r}: write a whole number") from None
+        if result < least:
+            raise ImproperlyConfigured(f"{name}={result}: must be at least {least}")
+        return result
+
+    def seconds(self, name: str, default: float) -> float:
+        value = self.source.get(name)
+        try:
+            result = default if value is None else float(value)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name}={value!r}: write a number of seconds") from None
+        if result < 0:
+            raise ImproperlyConfigured(f"{name}={result}: must not be negative")
+        return result
+
+    def names(self, name: str, default: str = "") -> list[str]:
+        return [part.strip() for part in self.source.get(name, default).split(",") if part.strip()]

@@ -1,0 +1,5 @@
+"""WebSocket paths."""
+
+from django.urls import URLPattern
+
+websocket_urls: list[URLPattern] = []

@@ -1,0 +1,84 @@
+"""Votes and the events that tell the ranking about them. Insert-only: a correction is a new event."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from arena.clock import now
+from arena.ids import uuid7
+from arena.models.battles import Battle, Origin, Turn
+from arena.models.contestants import Contestant
+from arena.models.visitors import Visitor
+
+
+class Choice(models.TextChoices):
+    A = "a", "A is better"
+    TIE = "tie", "Tie"
+    BOTH_BAD = "both_bad", "Both bad"
+    B = "b", "B is better"
+
+
+class Unranked(models.TextChoices):
+    """The public reasons why a vote does not count; exclusions for abuse are not among them."""
+
+    IDENTITY = "identity", "an answer showed who wrote it"
+    STOPPED = "stopped", "an answer was stopped"
+    EARLY = "early", "an answer ended early"
+
+
+class Vote(models.Model):
+    """What a person said about one battle, once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    battle = models.OneToOneField(Battle, models.PROTECT, null=True, blank=True, related_name="vote")
+    turn = models.ForeignKey(Turn, models.PROTECT, related_name="+", help_text="The last turn the voter had seen.")
+    visitor = models.ForeignKey(Visitor, models.SET_NULL, null=True, blank=True, related_name="votes")
+    choice = models.CharField(max_length=8, choices=Choice.choices)
+    identity_mark = models.BooleanField(default=False)
+    unranked = models.CharField(max_length=8, choices=Unranked.choices, blank=True)
+    seconds_to_vote = models.FloatField(help_text="From ready to the vote.")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [
+            # Joined by `simulation` in a later release: exactly one of the two is set.
+            models.CheckConstraint(condition=Q(battle__isnull=False), name="vote_has_one_subject"),
+            models.CheckConstraint(condition=Q(seconds_to_vote__gte=0), name="vote_time_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.choice} in {self.battle_id}"
+
+
+class EventKind(models.TextChoices):
+    CAST = "cast", "cast"
+    VOID = "void", "void"
+    FLAG = "flag", "flag"
+    RECATEGORISE = "recategorise", "recategorise"
+
+
+class VoteEvent(models.Model):
+    """Appended in the vote's own transaction; `ranking.counts.absorb()` alone turns events into counts."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    kind = models.CharField(max_length=12, choices=EventKind.choices, default=EventKind.CAST)
+    origin = models.CharField(max_length=60, default=Origin.LIVE)
+    vote = models.ForeignKey(Vote, models.PROTECT, null=True, blank=True, related_name="events")
+    contestant_a = models.ForeignKey(Contestant, models.PROTECT, related_name="+")
+    contestant_b = models.ForeignKey(Contestant, models.PROTECT, related_name="+")
+    choice = models.CharField(max_length=8, choices=Choice.choices)
+    probability = models.FloatField(default=1.0)
+    category = models.CharField(max_length=40, blank=True, help_text="Empty = overall.")
+    ranked = models.BooleanField(default=True)
+    absorbed = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], condition=Q(absorbed=False), name="vote_event_unabsorbed")]
+        constraints = [
+            models.CheckConstraint(condition=~Q(contestant_a=F("contestant_b")), name="vote_event_pair_distinct"),
+            models.CheckConstraint(condition=Q(probability__gt=0, probability__lte=1), name="vote_event_probability"),
+            models.UniqueConstraint(fields=["vote"], condition=Q(kind="cast"), name="vote_cast_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.choice} ({self.origin})"

@@ -1,0 +1,222 @@
+"""One settings file, driven by environment variables; docs/settings.md lists them all.
+
+AGON_ENV=local (the default) makes its own secrets under var/ and answers on this machine only; AGON_ENV=production
+refuses to start without the secrets it needs.
+"""
+
+from pathlib import Path
+
+from csp.constants import NONE, NONCE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
+
+from arena import embedded
+from arena.env import Env
+from arena.secrets_local import local_secret
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = embedded.var_dir()
+
+# --- Where we run ---------------------------------------------------------------------------------------------------
+if env.text("AGON_ENV", "local") not in ("local", "production"):
+    raise ImproperlyConfigured("AGON_ENV: write local or production")
+PRODUCTION = env.text("AGON_ENV", "local") == "production"
+DEBUG = env.flag("AGON_DEBUG")
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("AGON_DEBUG=1 shows internals to strangers: unset it when AGON_ENV=production")
+
+
+def secret(name: str) -> str:
+    """A secret from the environment; made and kept under var/keys on a local installation."""
+    value = env.text(name)
+    if value or not PRODUCTION:
+        return value or local_secret(VAR / "keys", name.lower())
+    raise ImproperlyConfigured(f"{name} is unset: set it (or {name}_FILE) to a long random text")
+
+
+SECRET_KEY = secret("AGON_SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.names("AGON_SECRET_KEY_FALLBACKS")
+SEAL_KEYS = env.names("AGON_SEAL_KEYS") or [secret("AGON_SEAL_KEY")]
+ALLOWED_HOSTS = env.names("AGON_ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
+SITE_URL = env.text("AGON_SITE_URL", f"http://127.0.0.1:{env.number('AGON_PORT', 8000)}")
+CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL.startswith("https://") else []
+
+# --- Applications ---------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "arena.apps.ArenaConfig",
+    "inference.apps.InferenceConfig",
+    "ranking.apps.RankingConfig",
+    "arena.admin_site.AgonAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "template_partials",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "arena.visitors.VisitorMiddleware",
+]
+ROOT_URLCONF = "arena.urls"
+ASGI_APPLICATION = "arena.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
+                "arena.context.site",
+            ]
+        },
+    }
+]
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+_dsn = conninfo_to_dict(env.text("DATABASE_URL") or embedded.database_url())
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _dsn.pop("dbname", "agon"),
+        "USER": _dsn.pop("user", ""),
+        "PASSWORD": _dsn.pop("password", ""),
+        "HOST": _dsn.pop("host", ""),
+        "PORT": _dsn.pop("port", ""),
+        "CONN_MAX_AGE": 0,  # the pool keeps connections; a persistent one per thread would leak under ASGI
+        "OPTIONS": {
+            **_dsn,
+            "pool": {
+                "min_size": 1,
+                "max_size": env.number("AGON_DB_POOL", 8, least=1),
+                "timeout": env.seconds("AGON_DB_POOL_TIMEOUT", 10),
+            },
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Valkey: streams, limits, broker, broadcasts --------------------------------------------------------------------
+REDIS_URL = env.text("REDIS_URL") or embedded.redis_url()
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+STREAM_MAXLEN = env.number("AGON_STREAM_MAXLEN", 8000, least=100)
+STREAM_TTL_S = env.number("AGON_STREAM_TTL_S", 3600, least=60)
+STREAM_TICK_S = env.seconds("AGON_STREAM_TICK_S", 0.05)
+SSE_KEEPALIVE_S = env.seconds("AGON_SSE_KEEPALIVE_S", 10)
+
+# --- Celery ---------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": env.number("AGON_VISIBILITY_TIMEOUT_S", 3600, least=60)}
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"arena.tasks.generate": {"queue": "generate"}, "ranking.tasks.*": {"queue": "rank"}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep-turns": {"task": "arena.tasks.sweep", "schedule": env.seconds("AGON_SWEEP_S", 5.0)},
+    "expire-battles": {"task": "arena.tasks.expire", "schedule": 60.0},
+    "refit-board": {"task": "ranking.tasks.refit", "schedule": env.seconds("AGON_REFIT_S", 300.0)},
+}
+
+# --- Battles --------------------------------------------------------------------------------------------------------
+PROMPT_MAX_CHARS = env.number("AGON_PROMPT_MAX_CHARS", 30_000, least=1)
+MAX_TURNS = env.number("AGON_MAX_TURNS", 20, least=1)
+OPEN_TURNS = env.number("AGON_OPEN_TURNS", 600, least=1)
+TURN_LEASE_S = env.seconds("AGON_TURN_LEASE_S", 15)
+TURN_CLAIMS = env.number("AGON_TURN_CLAIMS", 3, least=1)
+BATTLE_TTL_S = env.number("AGON_BATTLE_TTL_S", 24 * 3600, least=60)
+START_ALIGN_S = env.seconds("AGON_START_ALIGN_S", 2.0)
+
+# --- Limits: bursts and refills per visitor and per IP prefix; hops in front of us whose forwarded header is believed
+TRUSTED_PROXIES = env.names("AGON_TRUSTED_PROXIES")
+LIMIT_VISITOR_BURST = env.number("AGON_LIMIT_VISITOR_BURST", 10, least=1)
+LIMIT_VISITOR_PER_MINUTE = env.number("AGON_LIMIT_VISITOR_PER_MINUTE", 6, least=1)
+LIMIT_PREFIX_BURST = env.number("AGON_LIMIT_PREFIX_BURST", 60, least=1)
+LIMIT_PREFIX_PER_MINUTE = env.number("AGON_LIMIT_PREFIX_PER_MINUTE", 60, least=1)
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.number("AGON_MAX_BODY_BYTES", 1_000_000, least=1000)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+# --- The engine -----------------------------------------------------------------------------------------------------
+MODELS_DIR = Path(env.text("AGON_MODELS_DIR") or VAR / "models")
+ENGINE_KEY_FILE = VAR / "engine.key"
+
+# --- Security -------------------------------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+VISITOR_COOKIE_SAMESITE = "Lax"
+VISITOR_COOKIE_AGE_S = 400 * 24 * 3600
+if PRODUCTION:
+    SECURE_SSL_REDIRECT = env.flag("AGON_SSL_REDIRECT", True)
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+    SECURE_HSTS_SECONDS = env.number("AGON_HSTS_SECONDS", 31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("AGON_HSTS_SUBDOMAINS", True)
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+
+# --- Language, time, files ------------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = Path(env.text("AGON_STATIC_ROOT") or VAR / "static")
+SERVESTATIC_USE_FINDERS = not PRODUCTION
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+MEDIA_ROOT = VAR / "media"
+
+# --- Logs -----------------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("AGON_LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,87 @@
+"""Where answers come from: adapters, the endpoints that serve models, and which model is deployed where."""
+
+from uuid import uuid4
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from inference import sealed
+
+
+class Adapter(models.Model):
+    """A LoRA adapter of a base model, in PEFT format."""
+
+    name = models.SlugField(primary_key=True, max_length=80)
+    base_model = models.CharField(max_length=200)
+    path = models.CharField(max_length=400, blank=True, help_text="PEFT directory, where the engine can read it.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EndpointKind(models.TextChoices):
+    ENGINE = "engine", "Agon engine (scheduler of ours, accepts all fields)"
+    VLLM = "vllm", "vLLM"
+    OPENAI = "openai", "OpenAI-compatible"
+
+
+class EngineEndpoint(models.Model):
+    """A server that speaks OpenAI chat completions over HTTP."""
+
+    name = models.SlugField(primary_key=True, max_length=80)
+    kind = models.CharField(max_length=8, choices=EndpointKind.choices, default=EndpointKind.OPENAI)
+    base_url = models.CharField(max_length=400, help_text="https://host/v1, or unix:///path/to/socket")
+    sealed_key = models.TextField(blank=True, editable=False, help_text="The endpoint's API key, encrypted at rest.")
+    accepts_extras = models.BooleanField(
+        default=False, help_text="Accepts our fairness fields (vllm_xargs, cache_salt)."
+    )
+    has_scheduler = models.BooleanField(
+        default=False, help_text="Runs our scheduler; otherwise dispatch queues for it."
+    )
+    in_flight = models.PositiveIntegerField(default=8, validators=[MinValueValidator(1)])
+    connect_timeout_s = models.FloatField(default=5.0, validators=[MinValueValidator(0.1)])
+    first_token_timeout_s = models.FloatField(default=60.0, validators=[MinValueValidator(0.1)])
+    idle_timeout_s = models.FloatField(default=30.0, validators=[MinValueValidator(0.1)])
+    total_timeout_s = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(in_flight__gte=1), name="endpoint_in_flight_positive")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def set_key(self, key: str) -> None:
+        """Seal an API key; "" removes it."""
+        self.sealed_key = sealed.seal(key)
+
+    def open_key(self) -> str:
+        """The API key in plain text, for the client only. Raises WrongSealKey."""
+        return sealed.unseal(self.sealed_key)
+
+
+class Deployment(models.Model):
+    """A model (or an adapter of it) on an endpoint, under the name that endpoint uses."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    model = models.CharField(max_length=200)
+    adapter = models.ForeignKey(Adapter, models.CASCADE, null=True, blank=True, related_name="deployments")
+    endpoint = models.ForeignKey(EngineEndpoint, models.CASCADE, related_name="deployments")
+    upstream_name = models.CharField(max_length=200, help_text="What to send as `model`.")
+    priority = models.PositiveSmallIntegerField(default=100, help_text="Lower is preferred.")
+    enabled = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "adapter", "endpoint"], name="deployment_once", nulls_distinct=False
+            )
+        ]
+        ordering = ["priority", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.upstream_name} on {self.endpoint_id}"

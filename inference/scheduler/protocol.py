@@ -1,0 +1,111 @@
+"""The one Protocol every scheduling policy implements.
+
+The engine, the per-deployment queue in `inference.dispatch` and the simulator drive the same objects. Memory test, prefix
+match and clock are passed in, never imported: this package knows neither torch nor Django.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class ServiceClass(StrEnum):
+    """What a request is for; classes share an engine by weight (battle 4 : exam 1 : simulation 1)."""
+
+    BATTLE = "battle"
+    EXAM = "exam"
+    SIMULATION = "simulation"
+
+
+@dataclass(slots=True)
+class Request:
+    """One waiting generation, as the scheduler sees it.
+
+    `client` is the fairness client (a visitor, or a job's name), `group` its IP prefix; service nests group -> client.
+    The `pair_size` requests that share `pair` are one request with summed cost: they are admitted together, and half a
+    pair waits at most `PAIR_HOLD_S` for the other half. `input_len` and `max_output` are in tokens, `arrival` and every
+    `now` are seconds of one monotonic clock, `order` sorts inside one client (lower first).
+    """
+
+    id: str
+    client: str
+    group: str = ""
+    klass: ServiceClass = ServiceClass.BATTLE
+    input_len: int = 0
+    max_output: int = 0
+    arrival: float = 0.0
+    order: float | None = None
+    pair: str | None = None
+    pair_size: int = 1
+    adapter: str | None = None
+    meta: dict[str, object] = field(default_factory=dict)
+
+
+PAIR_HOLD_S = 0.050
+
+# fits(requests) -> may these requests (one, or a whole pair) start now? Memory and batch slots, decided by the caller.
+Fits = Callable[[Sequence[Request]], bool]
+# cached_len(request) -> how many of its input tokens are already in the prefix cache.
+CachedLen = Callable[[Request], int]
+
+
+class Removal(StrEnum):
+    """Why a waiting request left without having been admitted."""
+
+    CANCELLED = "cancelled"
+    ABORTED = "aborted"
+    SHED = "shed"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Answer to `arrive`: accepted, refused (with the reason), or accepted at the price of `shed` waiting requests."""
+
+    accepted: bool
+    reason: str = ""
+    retry_after_s: float = 0.0
+    shed: tuple[Request, ...] = ()
+
+
+class Scheduler(Protocol):
+    """A policy. All methods are synchronous, O(log n) or better per request, and called from one thread."""
+
+    def arrive(self, r: Request, now: float) -> Arrival:
+        """Offer a request. Refused when its client's waiting bound is reached; a pair counts once in the bound."""
+
+    def peek(self, fits: Fits, cached_len: CachedLen, now: float) -> tuple[Request, ...]:
+        """The next requests to admit together (a single one, or a pair), or () when none may start now."""
+
+    def wake_at(self, now: float) -> float | None:
+        """When to peek again if nothing else happens (a held half pair), or None."""
+
+    def admitted(self, r: Request, uncached: int) -> None:
+        """`r` starts; `uncached` of its input tokens will be computed. It no longer waits."""
+
+    def decoded(self, r: Request, n: int) -> None:
+        """`n` more output tokens of a running request."""
+
+    def preempted(self, r: Request) -> None:
+        """A running request gave its memory back; it waits again, ahead of its client's others, and is not charged twice."""
+
+    def finished(self, r: Request) -> None:
+        """A running request ended, for whatever reason."""
+
+    def removed(self, r: Request, reason: Removal) -> None:
+        """A waiting request left (cancelled, aborted, shed)."""
+
+    def add_service(self, client: str, n: float) -> None:
+        """Service received elsewhere (another engine of the same deployment)."""
+
+    def position(self, r: Request) -> int:
+        """How many admissions stand before this waiting request, at least 1 (an estimate for the queue display)."""
+
+    def waiting(self) -> int:
+        """Waiting requests, pairs counted once."""
+
+    def service(self) -> dict[str, float]:
+        """Service per client so far: input + 2 x output tokens (the cost of VTC, section 3)."""

@@ -1,0 +1,59 @@
+"""What the ranking keeps: absorbed counts, and the boards that were fitted from them."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from arena.clock import now
+from arena.ids import uuid7
+
+
+class PairCount(models.Model):
+    """How often a pair ended in an outcome: one cell per origin, category, pair, side of `first` and outcome.
+
+    `first` is the contestant with the lower id. `inverse_p` and `inverse_p2` are the sums of 1/P and 1/P^2 over the
+    battles of the cell, P being the pair's probability when it was drawn (Chatbot Arena, equation 7).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    origin = models.CharField(max_length=60)
+    category = models.CharField(max_length=40, blank=True)
+    first = models.ForeignKey("arena.Contestant", models.PROTECT, related_name="+")
+    second = models.ForeignKey("arena.Contestant", models.PROTECT, related_name="+")
+    first_was_a = models.BooleanField()
+    outcome = models.CharField(max_length=8, help_text="first, second, tie or both_bad")
+    count = models.BigIntegerField(default=0)
+    inverse_p = models.FloatField(default=0.0)
+    inverse_p2 = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["origin", "category", "first", "second", "first_was_a", "outcome"], name="pair_count_cell"
+            ),
+            models.CheckConstraint(condition=Q(first__lt=F("second")), name="pair_count_ordered"),
+            models.CheckConstraint(condition=Q(count__gte=0), name="pair_count_not_negative"),
+            models.CheckConstraint(
+                condition=Q(outcome__in=["first", "second", "tie", "both_bad"]), name="pair_count_outcome"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_id} {self.outcome} {self.second_id}: {self.count}"
+
+
+class BoardSnapshot(models.Model):
+    """A published fit of one origin: everything the leaderboard page shows, as rows of JSON."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    origin = models.CharField(max_length=60)
+    category = models.CharField(max_length=40, blank=True)
+    votes = models.BigIntegerField()
+    seed = models.BigIntegerField()
+    board = models.JSONField()
+    fitted_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["origin", "category", "-fitted_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.origin} board of {self.fitted_at:%Y-%m-%d %H:%M}"
