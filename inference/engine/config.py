@@ -1,0 +1,70 @@
+"""What an operator can set about one engine process. Every bound of the engine is a field here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Device = Literal["cpu", "cuda"]
+Dtype = Literal["float32", "bfloat16"]
+
+MIB = 1 << 20
+
+
+class ConfigError(ValueError):
+    """The engine cannot start with these settings; the message says which one to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Settings of one engine.
+
+    `pool_bytes` bounds the page arena (KV of all running sequences); memory is touched only as pages are first used.
+    `page_tokens` is the KV page size in tokens. `max_batch_tokens` bounds the tokens of one forward pass and so the time
+    a long prompt can hold up others (None: 128 on CPU, 2048 on CUDA). `max_running` bounds sequences in the batch.
+    `max_context` bounds prompt + output in tokens (None: what the model and the pool allow, whichever is less).
+    `threads` are torch's compute threads (None: torch's default).
+    """
+
+    model_path: Path
+    device: Device = "cpu"
+    dtype: Dtype = "float32"
+    threads: int | None = None
+    pool_bytes: int = 256 * MIB
+    page_tokens: int = 16
+    max_batch_tokens: int | None = None
+    max_running: int = 32
+    max_context: int | None = None
+    max_adapters: int = 16
+    max_adapter_rank: int = 64
+    adapter_bytes: int = 256 * MIB
+    max_logprobs: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse values that no engine can run with (ConfigError)."""
+        at_least = {"pool_bytes": 1, "page_tokens": 1, "max_running": 2, "max_adapters": 0, "max_adapter_rank": 1}
+        at_least |= {"adapter_bytes": 0, "max_logprobs": 0}
+        for name, low in at_least.items():
+            if getattr(self, name) < low:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {low}")
+        for name in ("threads", "max_batch_tokens", "max_context"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; it must be at least 1, or left out")
+        if self.device not in ("cpu", "cuda"):
+            raise ConfigError(f"device is {self.device!r}; it must be 'cpu' or 'cuda'")
+        if self.dtype not in ("float32", "bfloat16"):
+            raise ConfigError(f"dtype is {self.dtype!r}; it must be 'float32' or 'bfloat16'")
+        if self.batch_tokens < self.max_running:
+            raise ConfigError(
+                f"max_batch_tokens is {self.batch_tokens} and max_running {self.max_running}: "
+                "each running sequence decodes one token per step, so raise the first or lower the second"
+            )
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of one forward pass, with the device's default filled in."""
+        if self.max_batch_tokens is not None:
+            return self.max_batch_tokens
+        return max(128, self.max_running) if self.device == "cpu" else 2048
