@@ -63,7 +63,10 @@ class Removal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Answer to `arrive`: accepted, refused (with the reason), or accepted at the price of `shed` waiting requests."""
+    """Answer to `arrive`: accepted, refused (with the reason), or accepted at the price of `shed` waiting requests.
+
+    What was shed has left the scheduler already; its owner only has to be told.
+    """
 
     accepted: bool
     reason: str = ""
@@ -78,7 +81,10 @@ class Scheduler(Protocol):
         """Offer a request. Refused when its client's waiting bound is reached; a pair counts once in the bound."""
 
     def peek(self, fits: Fits, cached_len: CachedLen, now: float) -> tuple[Request, ...]:
-        """The next requests to admit together (a single one, or a pair), or () when none may start now."""
+        """The next requests to admit together (a single one, or a pair), or () when none may start now.
+
+        Nothing leaves the queue until `admitted` is called for it.
+        """
 
     def wake_at(self, now: float) -> float | None:
         """When to peek again if nothing else happens (a held half pair), or None."""
@@ -96,13 +102,19 @@ class Scheduler(Protocol):
         """A running request ended, for whatever reason."""
 
     def removed(self, r: Request, reason: Removal) -> None:
-        """A waiting request left (cancelled, aborted, shed)."""
+        """A waiting request left (cancelled, aborted, shed). No error for one that does not wait."""
 
     def add_service(self, client: str, n: float) -> None:
         """Service received elsewhere (another engine of the same deployment)."""
 
     def position(self, r: Request) -> int:
-        """How many admissions stand before this waiting request, at least 1 (an estimate for the queue display)."""
+        """This waiting request's place in the order of admission, from 1 (an estimate: others may arrive).
+
+        Raises KeyError for a request that does not wait.
+        """
+
+    def eta_s(self, r: Request) -> float | None:
+        """Seconds until this waiting request is admitted at the present pace, or None when nothing is known yet."""
 
     def waiting(self) -> int:
         """Waiting requests, pairs counted once."""
