@@ -21,8 +21,8 @@ class EngineConfig:
     """Settings of one engine.
 
     `pool_bytes` bounds the page arena (KV of all running sequences); memory is touched only as pages are first used.
-    `page_tokens` is the KV page size in tokens. `max_batch_tokens` bounds the tokens of one forward pass and so the time
-    a long prompt can hold up others (None: 128 on CPU, 2048 on CUDA). `max_running` bounds sequences in the batch.
+    `page_tokens` is the KV page size in tokens. `max_batch_tokens` bounds the tokens of one forward pass, and so the
+    time a long prompt can hold up others (None: 128 on CPU, 2048 on CUDA). `max_running` bounds sequences in the batch.
     `max_context` bounds prompt + output in tokens (None: what the model and the pool allow, whichever is less).
     `threads` are torch's compute threads (None: torch's default).
     """

@@ -18,8 +18,8 @@ def build(fields: dict[str, Any]) -> Tokenizer:
     model, pre = fields.get("tokenizer.ggml.model"), fields.get("tokenizer.ggml.pre")
     if (model, pre) != ("gpt2", "smollm"):
         raise UnsupportedTokenizer(
-            f"this GGUF has tokenizer {model!r} with pre-tokeniser {pre!r}; only 'gpt2' with 'smollm' can be converted: "
-            "use the model's Hugging Face directory instead"
+            f"this GGUF has tokenizer {model!r} with pre-tokeniser {pre!r}; only 'gpt2' with 'smollm' can be "
+            "converted: use the model's Hugging Face directory instead"
         )
     tokens: list[str] = fields["tokenizer.ggml.tokens"]
     merges = [tuple(pair.split(" ", 1)) for pair in fields["tokenizer.ggml.merges"]]

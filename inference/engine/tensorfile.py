@@ -1,4 +1,4 @@
-"""Safetensors files, memory-mapped: tensors are views of the page cache, and neighbours in the file fuse without a copy.
+"""Safetensors files, memory-mapped: tensors are views of the page cache, and neighbours in the file fuse in place.
 
 Format: an 8-byte little-endian header length, a JSON header (name -> dtype, shape, data_offsets), then raw tensors.
 The engine's converter lays out q, k, v and gate, up side by side, so that each group is one matrix in place.
