@@ -10,9 +10,16 @@ http = get_asgi_application()  # before anything that imports models
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
 
 from arena.live.routing import websocket_urls  # noqa: E402
+from arena.streams.sse import turn_stream  # noqa: E402
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls)))}
+    {
+        "http": URLRouter(
+            [path("b/<uuid:battle>/turns/<int:number>/stream", turn_stream), re_path(r"", http)]  # type: ignore[list-item]
+        ),
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls))),
+    }
 )

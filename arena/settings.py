@@ -6,7 +6,7 @@ refuses to start without the secrets it needs.
 
 from pathlib import Path
 
-from csp.constants import NONE, NONCE, SELF
+from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
@@ -144,8 +144,12 @@ CELERY_BEAT_SCHEDULE = {
 PROMPT_MAX_CHARS = env.number("AGON_PROMPT_MAX_CHARS", 30_000, least=1)
 MAX_TURNS = env.number("AGON_MAX_TURNS", 20, least=1)
 OPEN_TURNS = env.number("AGON_OPEN_TURNS", 600, least=1)
+OPEN_TURNS_PER_VISITOR = env.number("AGON_OPEN_TURNS_PER_VISITOR", 4, least=1)
 TURN_LEASE_S = env.seconds("AGON_TURN_LEASE_S", 15)
 TURN_CLAIMS = env.number("AGON_TURN_CLAIMS", 3, least=1)
+SWEEP_AFTER_S = env.seconds("AGON_SWEEP_AFTER_S", 5)
+DRAIN_S = env.seconds("AGON_DRAIN_S", 20)
+REPLY_MAX_CHARS = env.number("AGON_REPLY_MAX_CHARS", 100_000, least=100)
 BATTLE_TTL_S = env.number("AGON_BATTLE_TTL_S", 24 * 3600, least=60)
 START_ALIGN_S = env.seconds("AGON_START_ALIGN_S", 2.0)
 

@@ -1,0 +1,159 @@
+"""The loop of worker-generate: one thread, one asyncio loop, all open turns of the process."""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from functools import cache
+from uuid import UUID, uuid4
+
+from celery.signals import worker_shutdown
+from django.conf import settings
+from inference.dispatch import Dispatcher
+from inference.targets import load_targets
+from redis.exceptions import RedisError
+
+from arena import turns
+from arena.aio import in_db
+from arena.generation import control, sweeper
+from arena.generation.run import TurnRun
+from arena.streams import events
+from arena.streams.publish import Publisher, connect
+from arena.turns import LeaseLost
+
+log = logging.getLogger(__name__)
+RECONNECT_S = 0.5
+
+
+class GenerationLoop:
+    """Owns the thread. `offer` may be called from any thread; everything else runs inside the loop."""
+
+    def __init__(self) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[-80:]
+        self.runs: dict[UUID, TurnRun] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+        self.turned_away = False  # a turn came while we were full: look for it when there is room again
+        self.ready = threading.Event()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="generation", daemon=True)
+
+    def start(self) -> "GenerationLoop":
+        self.thread.start()
+        self.ready.wait()
+        return self
+
+    def offer(self, turn_id: UUID) -> None:
+        """Take the turn if there is room and nobody else holds it."""
+        self.loop.call_soon_threadsafe(self._accept, turn_id)
+
+    def drain(self, timeout_s: float) -> None:
+        """Finish what is open, for at most `timeout_s`, then give the rest back to other workers."""
+        asyncio.run_coroutine_threadsafe(self._drain(timeout_s), self.loop).result(timeout_s + 10)
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.publisher = Publisher(connect(), self._snapshot)
+        async with Dispatcher(load_targets) as self.dispatcher:
+            self.ready.set()
+            await asyncio.gather(self._tick_for_ever(), self._renew_for_ever(), self._listen_for_ever())
+
+    def _snapshot(self, turn_id: UUID) -> list[events.Event]:
+        return self.runs[turn_id].snapshot()
+
+    # --- turns ----------------------------------------------------------------------------------------------------
+
+    def _accept(self, turn_id: UUID) -> None:
+        if self.draining or len(self.tasks) >= settings.OPEN_TURNS:
+            self.turned_away = True
+            return
+        task = self.loop.create_task(self._drive(turn_id))
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a turn broke; its lease will expire and it is tried again", exc_info=error)
+        if self.turned_away and not self.draining:
+            self.turned_away = False
+            self.loop.create_task(self._look_for_more())
+
+    async def _look_for_more(self) -> None:
+        for turn_id in await in_db(sweeper.oldest, settings.OPEN_TURNS - len(self.tasks)):
+            self._accept(turn_id)
+
+    async def _drive(self, turn_id: UUID) -> None:
+        brief = await in_db(turns.claim, turn_id, self.owner)
+        if brief is None:
+            return
+        run = self.runs[turn_id] = TurnRun(brief, self.owner, self.dispatcher, self.publisher.add)
+        try:
+            await run.run()
+        except LeaseLost:
+            log.warning("turn %s was taken over by another worker", turn_id)
+        finally:
+            del self.runs[turn_id]
+
+    # --- what runs beside them ------------------------------------------------------------------------------------
+
+    async def _tick_for_ever(self) -> None:
+        """One pipelined XADD per tick for all turns of this worker."""
+        while True:
+            await asyncio.sleep(settings.STREAM_TICK_S)
+            for run in self.runs.values():
+                run.tick()
+            if not await self.publisher.flush(set(self.runs)):
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(settings.TURN_LEASE_S / 3)
+            if not self.runs:
+                continue
+            asked = list(self.runs)
+            try:
+                renewal = await in_db(turns.renew, self.owner, asked)
+            except Exception:  # the database may be away for a moment: the lease has two more tries
+                log.exception("leases were not renewed")
+                continue
+            self._apply(asked, renewal)
+
+    def _apply(self, asked: list[UUID], renewal: turns.Renewal) -> None:
+        for turn_id in asked:
+            run = self.runs.get(turn_id)
+            if run and turn_id not in renewal.held:
+                for task in run.tasks.values():
+                    task.cancel()
+            elif run and turn_id in renewal.stops:
+                run.stop(renewal.stops[turn_id])
+
+    async def _listen_for_ever(self) -> None:
+        client = connect()
+        while True:
+            with suppress(RedisError, OSError):
+                async for turn_id, sides in control.stops(client):
+                    if run := self.runs.get(turn_id):
+                        run.stop(sides)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _drain(self, timeout_s: float) -> None:
+        self.draining = True
+        if self.tasks:
+            log.info("finishing %d open turns", len(self.tasks))
+            await asyncio.wait(self.tasks, timeout=timeout_s)
+        left = list(self.runs)
+        for task in self.tasks:
+            task.cancel()
+        if left:
+            await in_db(turns.release, self.owner, left)
+        await asyncio.sleep(2 * settings.STREAM_TICK_S)  # the last events go out
+
+
+@cache
+def loop() -> GenerationLoop:
+    """The loop of this process, started at the first turn and drained when the worker is told to stop."""
+    running = GenerationLoop().start()
+    worker_shutdown.connect(lambda **_: running.drain(settings.DRAIN_S), weak=False)
+    return running

@@ -1,0 +1,68 @@
+"""One side of a turn in the worker: text comes in from the engine, frames go out at the common cadence."""
+
+from typing import Any
+
+from arena.markdown import BlockStream
+from arena.turns import Outcome, SideBrief
+
+
+class SideRun:
+    """Collects a side's text and turns it into frames: closed Markdown blocks as HTML, the open tail as text."""
+
+    def __init__(self, brief: SideBrief) -> None:
+        self.brief = brief
+        self.side = brief.side
+        self.outcome = Outcome(attempt=brief.attempt)
+        self.text: list[str] = []
+        self.waiting: list[str] = []  # received, not yet released to the browser
+        self.markdown = BlockStream()
+        self.blocks: list[str] = []
+        self.length = 0
+        self.ended = False  # no more text will come
+        self.told = False  # the browser knows how the side ended
+        self.stopped = False
+
+    def receive(self, text: str) -> None:
+        self.text.append(text)
+        self.waiting.append(text)
+        self.length += len(text)
+
+    @property
+    def has_text(self) -> bool:
+        return self.length > 0
+
+    @property
+    def attempt(self) -> int:
+        return self.outcome.attempt
+
+    def frame(self) -> dict[str, Any] | None:
+        """What is new since the last frame, or None. After the side has ended, the last frame closes its last block."""
+        if not self.waiting and not (self.ended and self.markdown.tail):
+            return None
+        text, before = "".join(self.waiting), self.markdown.tail
+        self.waiting.clear()
+        closed = self.markdown.feed(text) if text else []
+        if self.ended:
+            closed += self.markdown.finish()
+        self.blocks += closed
+        tail = self.markdown.tail
+        if closed or tail != before + text:
+            return {"n": self.attempt, "blocks": closed, "tail": tail}
+        return {"n": self.attempt, "add": text}
+
+    def whole(self) -> dict[str, Any]:
+        """Everything released so far, as one frame: published again after Valkey was lost."""
+        return {"n": self.attempt, "blocks": self.blocks, "tail": self.markdown.tail}
+
+    def final(self) -> Outcome:
+        """The outcome with its text and rendered HTML. Call when the last frame is out."""
+        self.outcome.text = "".join(self.text)
+        self.outcome.html = "".join(self.blocks)
+        return self.outcome
+
+    @property
+    def end_state(self) -> str:
+        """How the side ended, in the words of the stream."""
+        if self.outcome.error:
+            return "failed"
+        return {"stopped": "stopped", "early": "early"}.get(self.outcome.finish_reason, "done")

@@ -1,0 +1,70 @@
+"""Which two contestants meet: drawn from PairWeight rows, with the draw's probability stored per battle.
+
+The fit job writes the rows (Chatbot Arena, equation 9); until it does, every pair weighs the same. A contestant's own
+`sampling_weight` multiplies each of its pairs. A pair without a row (a newcomer's) weighs as much as the mean row, so
+that new models are neither starved nor favoured before the next fit.
+"""
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import combinations
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
+
+from arena.errors import Refused
+from arena.models import Contestant, ContestantRevision, PairWeight
+from inference.models import Deployment
+
+UNIFORM = "uniform-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Two revisions in their places; `probability` is that of the unordered pair."""
+
+    a: ContestantRevision
+    b: ContestantRevision
+    probability: float
+    sampler: str
+
+
+def in_the_ring(exclude: Collection[UUID] = ()) -> list[ContestantRevision]:
+    """Current revisions that may be drawn now: visible, weighted, and served by an enabled deployment."""
+    serving = Deployment.objects.filter(model=OuterRef("model"), enabled=True, endpoint__enabled=True)
+    plain, adapted = serving.filter(adapter__isnull=True), serving.filter(adapter=OuterRef("adapter"))
+    revisions = ContestantRevision.objects.filter(
+        Q(Exists(plain), adapter__isnull=True) | Q(Exists(adapted), adapter__isnull=False),
+        current=True,
+        contestant__in=Contestant.objects.drawable(),
+    )
+    return list(revisions.select_related("contestant").exclude(contestant_id__in=exclude).order_by("contestant_id"))
+
+
+def pair_weights(revisions: list[ContestantRevision]) -> tuple[dict[tuple[int, int], float], str]:
+    """The weight of each pair of positions in `revisions` (ordered by contestant id), and the sampler that set it."""
+    rows = {(row.first_id, row.second_id): row for row in PairWeight.objects.all()}
+    default = sum(row.weight for row in rows.values()) / len(rows) if rows else 1.0
+    sampler = max((row.sampler for row in rows.values()), default=UNIFORM)
+    weights = {}
+    for i, j in combinations(range(len(revisions)), 2):
+        first, second = revisions[i].contestant, revisions[j].contestant
+        row = rows.get((first.id, second.id))
+        weights[i, j] = (row.weight if row else default) * first.sampling_weight * second.sampling_weight
+    return {pair: weight for pair, weight in weights.items() if weight > 0}, sampler
+
+
+def draw(rng: random.Random, exclude: Collection[UUID] = ()) -> Draw:
+    """One pair, sides shuffled. Raises Refused when fewer than two contestants are in the ring."""
+    revisions = in_the_ring(exclude)
+    weights, sampler = pair_weights(revisions)
+    if not weights:
+        raise Refused(
+            503, "no_contestants", _("Fewer than two models are available right now. Please try again later.")
+        )
+    pairs = list(weights)
+    i, j = rng.choices(pairs, [weights[pair] for pair in pairs])[0]
+    a, b = (revisions[i], revisions[j]) if rng.random() < 0.5 else (revisions[j], revisions[i])
+    return Draw(a, b, weights[i, j] / sum(weights.values()), sampler)

@@ -1,0 +1,67 @@
+"""The worker's side: events of all turns collect here and leave in one pipelined XADD per tick."""
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from django.conf import settings
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from arena.streams import events
+
+log = logging.getLogger(__name__)
+
+
+def connect() -> Redis:
+    """A client that reports a lost connection instead of hiding it: after a loss, text must be published again."""
+    return Redis.from_url(
+        settings.REDIS_URL,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=5,
+        socket_connect_timeout=2,
+        decode_responses=True,
+    )
+
+
+class Publisher:
+    """Collects events and flushes them together. After a loss, `snapshot(turn)` says what a turn looks like so far."""
+
+    def __init__(self, redis: Redis, snapshot: Callable[[UUID], list[events.Event]]) -> None:
+        self.redis = redis
+        self.snapshot = snapshot
+        self.pending: dict[UUID, list[events.Event]] = {}
+        self.lost = False
+
+    def add(self, turn_id: UUID, *batch: events.Event) -> None:
+        self.pending.setdefault(turn_id, []).extend(batch)
+
+    async def flush(self, open_turns: set[UUID]) -> bool:
+        """Send everything that is pending. False when Valkey is away: events are dropped, snapshots follow later."""
+        pending, self.pending = self.pending, {}
+        if self.lost:
+            pending = {turn_id: self.snapshot(turn_id) for turn_id in open_turns} | {
+                turn_id: batch for turn_id, batch in pending.items() if turn_id not in open_turns
+            }
+        if not pending and not self.lost:
+            return True
+        try:
+            await self._send(pending)
+        except (RedisError, OSError) as error:
+            if not self.lost:
+                log.warning("Valkey is away (%s); %d turns will be published again", error, len(open_turns))
+            self.lost = True
+            return False
+        self.lost = False
+        return True
+
+    async def _send(self, pending: dict[UUID, list[events.Event]]) -> None:
+        pipe = self.redis.pipeline(transaction=False)
+        for turn_id, batch in pending.items():
+            name = events.key(turn_id)
+            for event in batch:
+                pipe.xadd(name, events.fields(event), maxlen=settings.STREAM_MAXLEN, approximate=True)
+            pipe.expire(name, settings.STREAM_TTL_S)
+        await pipe.execute()

@@ -1,0 +1,132 @@
+"""`GET /b/<battle>/turns/<n>/stream`: one turn as server-sent events, resumable by event id.
+
+A plain ASGI app in front of Django: Django's middleware and its thread-sensitive context would hold a thread for as
+long as each stream is open. The visitor's signed cookie is checked here; strangers get the same 404 as for a wrong id.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from uuid import UUID
+
+from arena import visitors
+from arena.aio import in_db
+from arena.models import Turn
+from arena.streams import events, replay
+from arena.streams.hub import hub
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+ENTRY_ID = re.compile(r"\d{1,19}-\d{1,19}")
+START = "0-0"
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-store"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI app. 404 for whoever does not own the battle, 405 for anything but GET."""
+    if scope["method"] != "GET":
+        await _plain(send, 405, b"GET only\n", [(b"allow", b"GET")])
+        return
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    arguments = scope["url_route"]["kwargs"]
+    turn_id = await in_db(_owned_turn, arguments["battle"], arguments["number"], _visitor(headers.get(b"cookie", "")))
+    if turn_id is None:
+        await _plain(send, 404, b"no such stream\n")
+        return
+    last_id = headers.get(b"last-event-id", START)
+    await _stream(turn_id, last_id if ENTRY_ID.fullmatch(last_id) else START, receive, send)
+
+
+async def _stream(turn_id: UUID, last_id: str, receive: Receive, send: Send) -> None:
+    """Write until the turn ends or the browser leaves, whichever is first."""
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    writer = asyncio.create_task(_write(turn_id, last_id, send))
+    gone = asyncio.create_task(_gone(receive))
+    done, pending = await asyncio.wait({writer, gone}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    if writer in done:
+        writer.result()
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _write(turn_id: UUID, last_id: str, send: Send) -> None:
+    async with aclosing(turn_events(turn_id, last_id)) as stream:
+        async for chunk in stream:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+
+async def turn_events(turn_id: UUID, last_id: str) -> AsyncIterator[bytes]:
+    """The turn's events after `last_id`, up to and with `done`; comments keep the connection alive in between.
+
+    When the stream is quiet, PostgreSQL is asked: a turn that ended there is told from there, so that a browser never
+    waits for a stream that was lost.
+    """
+    yield b"retry: 1000\n\n"
+    ended = await in_db(replay.finished, turn_id)
+    if ended and last_id == START:
+        for chunk in _told(ended, last_id):
+            yield chunk
+        return
+    if await in_db(replay.unclaimed, turn_id):
+        yield events.wire(last_id, *_pair(events.status("busy")))
+    async with aclosing(hub().watch(turn_id, last_id)) as stream:
+        async for entry in stream:
+            if entry is None:
+                yield b": keep-alive\n\n"
+                if ended := await in_db(replay.finished, turn_id):
+                    for chunk in _told(ended, last_id):
+                        yield chunk
+                    return
+                continue
+            last_id = entry[0]
+            yield events.wire(*entry)
+            if entry[1] == events.DONE:
+                return
+
+
+def _pair(event: events.Event) -> tuple[str, str]:
+    fields = events.fields(event)
+    return fields["e"], fields["d"]
+
+
+def _told(ended: list[events.Event], last_id: str) -> list[bytes]:
+    return [events.wire(last_id, *_pair(event)) for event in ended]
+
+
+def _visitor(cookies: str) -> UUID | None:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(cookies)
+    except CookieError:
+        return None
+    return visitors.read_cookie(jar[visitors.COOKIE].value) if visitors.COOKIE in jar else None
+
+
+def _owned_turn(battle: UUID, number: int, visitor: UUID | None) -> UUID | None:
+    if visitor is None:
+        return None
+    found = Turn.objects.filter(battle_id=battle, number=number, battle__visitor_id=visitor)
+    return found.values_list("pk", flat=True).first()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _plain(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    head = [(b"content-type", b"text/plain; charset=utf-8"), *(headers or [])]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,26 @@
+"""Celery tasks: each calls one verb."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from arena import battles
+from arena.generation import sweeper
+
+
+@shared_task(ignore_result=True)
+def generate(turn_id: str) -> None:
+    """Hand a turn to this process's loop; the row's lease is the durability, so the message may be acknowledged."""
+    from arena.generation.loop import loop
+
+    loop().offer(UUID(turn_id))
+
+
+@shared_task(ignore_result=True)
+def sweep() -> int:
+    return sweeper.sweep()
+
+
+@shared_task(ignore_result=True)
+def expire() -> int:
+    return battles.expire()

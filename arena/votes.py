@@ -1,0 +1,106 @@
+"""Casting the one vote of a battle. Model identity first leaves the server in the response to this."""
+
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from arena import clock
+from arena.errors import Refused
+from arena.models import Battle, Choice, Turn, Vote, VoteEvent
+from arena.models.battles import BattleState, FinishReason, Reply, TurnState
+from arena.models.conversations import Message, Role
+from arena.models.votes import Unranked
+from arena.moderation.detectors.identity import reveals_identity
+
+
+def cast_vote(battle: Battle, choice: str, turn_number: int) -> Vote:
+    """Store the vote and its event, and reveal. `turn_number` is the last turn the voter has seen.
+
+    Refused 409 while a side is being written, after a vote, or when the voter's page is older than the battle;
+    410 after expiry or for a void battle; 400 for an unknown choice.
+    """
+    if choice not in Choice.values:
+        raise Refused(400, "choice", _("Please choose A, B, tie or both bad."))
+    try:
+        with transaction.atomic():
+            battle = (
+                Battle.objects.select_for_update(of=("self",))
+                .select_related("revision_a__contestant", "revision_b__contestant")
+                .get(pk=battle.pk)
+            )
+            return _store(battle, Choice(choice), _votable_turn(battle, turn_number))
+    except IntegrityError:  # the row lock makes this unreachable; the constraint is what makes it true
+        raise Refused(409, "voted", _("You have already voted in this battle.")) from None
+
+
+def _votable_turn(battle: Battle, turn_number: int) -> Turn:
+    if battle.state == BattleState.VOTED:
+        raise Refused(409, "voted", _("You have already voted in this battle."))
+    if battle.state == BattleState.VOID:
+        raise Refused(410, "void", _("This battle is over and takes no vote. Start a new one."))
+    if battle.state != BattleState.READY:
+        raise Refused(409, "not_ready", _("Both answers must be finished before you vote."))
+    if battle.expires_at and battle.expires_at < clock.now():
+        raise Refused(410, "expired", _("This battle has expired. Start a new one."))
+    last = battle.turns.order_by("-number").get(number=battle.turns.count(), state=TurnState.DONE)
+    if last.number != turn_number:
+        raise Refused(409, "stale", _("There are newer answers than your page shows. Please reload it."))
+    return last
+
+
+def _store(battle: Battle, choice: Choice, turn: Turn) -> Vote:
+    moment = clock.now()
+    marked = _shows_identity(battle)
+    vote = Vote.objects.create(
+        battle=battle,
+        turn=turn,
+        visitor_id=battle.visitor_id,
+        choice=choice,
+        identity_mark=marked,
+        unranked=_why_unranked(battle.pk, marked),
+        seconds_to_vote=max(0.0, (moment - (battle.ready_at or moment)).total_seconds()),
+        created_at=moment,
+    )
+    VoteEvent.objects.create(
+        origin=battle.origin,
+        vote=vote,
+        contestant_a=battle.revision_a.contestant,
+        contestant_b=battle.revision_b.contestant,
+        choice=choice,
+        probability=battle.probability,
+        ranked=not vote.unranked,
+        created_at=moment,
+    )
+    battle.state, battle.voted_at, battle.expires_at = BattleState.VOTED, moment, None
+    battle.save(update_fields=["state", "voted_at", "expires_at"])
+    return vote
+
+
+def _why_unranked(battle_id: UUID, marked: bool) -> str:
+    """The public reason why a vote does not count, or "". Ranked: every reply ended as stop or length, no mark."""
+    if marked:
+        return Unranked.IDENTITY
+    reasons = set(Reply.objects.filter(turn__battle=battle_id).values_list("finish_reason", flat=True))
+    if FinishReason.STOPPED in reasons:
+        return Unranked.STOPPED
+    return Unranked.EARLY if FinishReason.EARLY in reasons else ""
+
+
+def _shows_identity(battle: Battle) -> bool:
+    """Whether any answer named either contestant (as itself), so that the battle was not blind."""
+    names = {
+        name
+        for revision in (battle.revision_a, battle.revision_b)
+        for name in (
+            revision.contestant.name,
+            revision.contestant.codename,
+            revision.contestant.organisation,
+            revision.model,
+        )
+        if name
+    }
+    answers = Message.objects.filter(
+        conversation_id__in=[battle.conversation_a_id, battle.conversation_b_id], role=Role.ASSISTANT
+    ).values_list("text", flat=True)
+    return any(reveals_identity(text, names) for text in answers)
