@@ -43,6 +43,7 @@ def process(durable: bool = True) -> Process:
         env={"LC_ALL": "C", "PATH": os.defpath},
         inherit_env=False,
         account=user,
+        stage=0,
         stop_signal=signal.SIGINT,  # SIGTERM would wait until the last client leaves
     )
 

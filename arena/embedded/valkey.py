@@ -44,6 +44,7 @@ def process() -> Process:
         env={"LC_ALL": "C", "PATH": os.defpath},
         inherit_env=False,
         account=user,
+        stage=0,
     )
 
 

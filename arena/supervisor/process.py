@@ -32,8 +32,8 @@ class Process:
     """What to run and how to know that it runs.
 
     `ready` answers within half a second and never raises. `prepare` runs before every start, so it also clears what a
-    killed predecessor left. `stop_timeout_s` bounds the drain; SIGKILL to the whole group follows. `late` rows are not
-    waited for. `memory_mb` is the budget that `make bench NAME=start` holds the row against.
+    killed predecessor left. `stop_timeout_s` bounds the drain; SIGKILL to the whole group follows. Higher stages
+    stop first. `late` rows are not waited for. `memory_mb` is the budget that `make bench NAME=start` holds the row against.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Process:
     prepare: Callable[[], None] = nothing_to_prepare
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0
+    stage: int = 1
     memory_mb: int | None = None
     late: bool = False
 

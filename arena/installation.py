@@ -1,0 +1,54 @@
+"""Steps that bring an installation's data up to date. Each does nothing, quickly, when there is nothing to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management import call_command, get_commands
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+MIGRATION_LOCK = 0x61676F6E  # "agon"; advisory locks are numbers
+LOCK_WAIT_MS = 60_000
+TABLE_LOCK_WAIT_MS = 5_000  # a migration that waits for a busy table gives up instead of stopping the site
+
+
+def migrate() -> int:
+    """Apply what is missing, one process at a time. Returns how many migrations were applied."""
+    with _advisory_lock(MIGRATION_LOCK):
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if plan:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, false)", [str(TABLE_LOCK_WAIT_MS)])
+            call_command("migrate", verbosity=0, interactive=False)
+    return len(plan)
+
+
+def seed_demo() -> bool:
+    """The demo roster and its synthetic battles. Returns whether this edition has a demo to seed."""
+    if "seed_demo" not in get_commands():
+        return False
+    call_command("seed_demo", verbosity=0)
+    return True
+
+
+def disconnect() -> None:
+    """Close every connection and pool, so that no thread of a pool is alive when processes are started."""
+    for alias in connections:
+        connections[alias].close()
+        close_pool = getattr(connections[alias], "close_pool", None)
+        if close_pool:
+            close_pool()
+
+
+@contextmanager
+def _advisory_lock(key: int) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [str(LOCK_WAIT_MS)])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [key])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+            cursor.execute("RESET lock_timeout")
