@@ -1,0 +1,97 @@
+"""Who is in the batch, and how many tokens each computes in a step.
+
+Continuous batching: every decoding sequence gets one token, what is left of the token budget goes to chunks of prompts,
+oldest first. When pages run out, the youngest sequence gives its pages back and is computed again later, output
+included; the oldest is never disturbed, so the batch always moves. Which waiting request starts next is the scheduler's
+decision alone.
+Tests: tests/inference/engine/test_core.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+
+from inference.engine.config import EngineConfig
+from inference.engine.pages import PagePool
+from inference.engine.sequence import Sequence
+from inference.scheduler.protocol import Request, Scheduler
+
+
+class Batch:
+    """Waiting and running sequences by id, and the pages of the running ones. `context` bounds a sequence's tokens."""
+
+    def __init__(self, config: EngineConfig, pool: PagePool, scheduler: Scheduler, context: int) -> None:
+        self.config, self.pool, self.scheduler, self.context = config, pool, scheduler, context
+        self.waiting: dict[str, Sequence] = {}
+        self.running: dict[str, Sequence] = {}
+        self.prompt_tokens = self.preemptions = self._admissions = 0
+
+    def admit(self, now: float) -> None:
+        """Start what the scheduler wants started, as long as it fits."""
+        while requests := self.scheduler.peek(self._fits, lambda _: 0, now):
+            for request in requests:
+                seq = self.waiting.pop(request.id)
+                seq.admission, self._admissions = self._admissions, self._admissions + 1
+                if not seq.preemptions:
+                    self.prompt_tokens += len(seq.prompt_ids)
+                self.running[seq.id] = seq
+                self.scheduler.admitted(request, len(seq))
+
+    def _fits(self, requests: Many[Request]) -> bool:
+        """Is there a slot for each, and room for all their tokens so far beside what the running ones need next?"""
+        if len(self.running) + len(requests) > self.config.max_running:
+            return False
+        promised = sum(self._pages_for(len(seq) + 1) - len(seq.pages) + 1 for seq in self.running.values())
+        wanted = sum(self._pages_for(len(self.waiting[r.id]) + 1) for r in requests)
+        return promised + wanted <= self.pool.free
+
+    def _pages_for(self, tokens: int) -> int:
+        return -(-min(tokens, self.context) // self.config.page_tokens)
+
+    def pick(self) -> list[tuple[Sequence, int]]:
+        """(sequence, tokens to compute), neighbours sharing an adapter; pages for all of them are reserved."""
+        budget = self.config.batch_tokens
+        picks: dict[str, int] = {}
+        for seq in sorted(self.running.values(), key=lambda s: (len(s) - s.num_computed > 1, s.admission)):
+            count = min(len(seq) - seq.num_computed, budget)
+            if seq.id not in self.running or not count:
+                continue
+            for victim in self._reserve(seq, seq.num_computed + count):
+                budget += picks.pop(victim, 0)
+            if seq.id in self.running:
+                picks[seq.id] = count
+                budget -= count
+        chosen = [(self.running[seq_id], count) for seq_id, count in picks.items()]
+        return sorted(chosen, key=lambda pick: pick[0].adapter or "")
+
+    def _reserve(self, seq: Sequence, tokens: int) -> list[str]:
+        """Give `seq` pages for `tokens` tokens, at the price of the youngest sequences, whose ids are returned."""
+        victims: list[str] = []
+        missing = self._pages_for(tokens) - len(seq.pages)
+        while missing > self.pool.free:
+            victim = max(self.running.values(), key=lambda s: s.admission)
+            self._preempt(victim)
+            victims.append(victim.id)
+            if victim is seq:
+                return victims
+        if missing > 0:
+            seq.pages += self.pool.alloc(missing)
+        return victims
+
+    def _preempt(self, seq: Sequence) -> None:
+        del self.running[seq.id]
+        self._free(seq)
+        seq.preemptions += 1
+        self.preemptions += 1
+        self.waiting[seq.id] = seq
+        self.scheduler.preempted(seq.request)
+
+    def retire(self, seq: Sequence) -> None:
+        """A running sequence has ended, for whatever reason: its pages are free again."""
+        del self.running[seq.id]
+        self._free(seq)
+        self.scheduler.finished(seq.request)
+
+    def _free(self, seq: Sequence) -> None:
+        self.pool.release(seq.pages)
+        seq.pages, seq.num_computed = [], 0

@@ -1,0 +1,288 @@
+"""The engine: sequences in, tokens out, one forward pass per step. One thread calls everything here.
+
+Who computes what is chosen in batch.py, how in model.py, what comes of it in sampler.py; this is where they meet.
+Tests: tests/inference/engine/test_core.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inference.engine import sampler, weights
+from inference.engine.batch import Batch
+from inference.engine.config import ConfigError, EngineConfig
+from inference.engine.lora import AdapterError, Adapters, Lora
+from inference.engine.model import Chunk, Model
+from inference.engine.pages import Layout, PagePool
+from inference.engine.sequence import FinishReason, RequestError, Sequence, StepOutput, TokenLogprob
+from inference.scheduler.protocol import Arrival, Removal, Request, Scheduler
+
+PROMPT_LOGPROB_ROWS = 32  # rows of scores held at once: 32 x 49152 floats are 6 MB
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counters since the start."""
+
+    steps: int = 0
+    output_tokens: int = 0
+    computed_tokens: int = 0
+    finished: dict[str, int] = field(default_factory=dict)
+
+
+class EngineCore:
+    """A model, its page pool, its adapters and the sequences in flight."""
+
+    def __init__(self, config: EngineConfig, scheduler: Scheduler) -> None:
+        """Load the model. ConfigError or ModelError when it cannot be served with these settings."""
+        self.config, self.scheduler = config, scheduler
+        device, dtype = _prepare(config)
+        self.model_config = weights.read_config(config.model_path)
+        shape = self.model_config
+        layout = Layout(shape.layers, shape.kv_heads, shape.head_dim, config.page_tokens, dtype)
+        self.pool = _pool(layout, config, device)
+        self.context = _context(config, shape.context, self.pool)
+        self.model = Model(shape, weights.load(config.model_path, shape, dtype, device), self.pool, self.context)
+        self._adapters = Adapters(
+            shape, dtype, device, config.max_adapters, config.adapter_bytes, config.max_adapter_rank
+        )
+        self._batch = Batch(config, self.pool, scheduler, self.context)
+        self._loras: dict[str, Lora] = {}
+        self._late: list[StepOutput] = []  # news of sequences that no forward pass will mention
+        self._admissions = 0
+        self.totals = Totals()
+
+    # -- requests --------------------------------------------------------------------------------------------------
+
+    def add(self, seq: Sequence, now: float) -> Arrival:
+        """Offer a sequence. RequestError when it can never be served; the scheduler may refuse it for now."""
+        self._check(seq)
+        lora = self._lora_of(seq)
+        seq.request.input_len, seq.request.max_output = len(seq.prompt_ids), seq.params.max_tokens
+        arrival = self.scheduler.arrive(seq.request, now)
+        for request in arrival.shed:
+            self._drop_shed(request)
+        if arrival.accepted:
+            self._batch.waiting[seq.id] = seq
+            if lora is not None:
+                self._loras[seq.id] = lora
+        return arrival
+
+    def _check(self, seq: Sequence) -> None:
+        length, wanted = len(seq.prompt_ids), seq.params.max_tokens
+        if seq.id != seq.request.id or seq.id in self._batch.waiting or seq.id in self._batch.running:
+            raise RequestError(f"request id {seq.id!r} is in use, or differs from its scheduler request")
+        if not length:
+            raise RequestError("the prompt has no tokens")
+        if length + wanted > self.context:
+            raise RequestError(
+                f"the prompt has {length} tokens and max_tokens is {wanted}; together they exceed the context of "
+                f"{self.context} tokens: shorten the prompt or lower max_tokens"
+            )
+        if not 0 <= min(seq.prompt_ids) <= max(seq.prompt_ids) < self.model_config.vocab:
+            raise RequestError(f"token ids must lie between 0 and {self.model_config.vocab - 1}")
+        for name in ("logprobs", "prompt_logprobs"):
+            if (getattr(seq.params, name) or 0) > self.config.max_logprobs:
+                raise RequestError(
+                    f"{name} is {getattr(seq.params, name)}; at most {self.config.max_logprobs} are given"
+                )
+
+    def _lora_of(self, seq: Sequence) -> Lora | None:
+        if seq.adapter is None:
+            return None
+        try:
+            return self._adapters.get(seq.adapter)
+        except AdapterError as error:
+            raise RequestError(str(error)) from None
+
+    def _drop_shed(self, request: Request) -> None:
+        seq = self._batch.waiting.pop(request.id, None)
+        if seq is not None:
+            self._loras.pop(seq.id, None)
+            self._late.append(
+                StepOutput(seq.id, finish_reason="error", error="shed: the queue is full, try again later")
+            )
+
+    def abort(self, seq_id: str) -> bool:
+        """End a sequence at once, its pages freed; no output follows. False when it is not here (any more)."""
+        if seq_id in self._batch.waiting:
+            self.scheduler.removed(self._batch.waiting.pop(seq_id).request, Removal.ABORTED)
+            self._loras.pop(seq_id, None)
+        elif seq_id in self._batch.running:
+            self._retire(self._batch.running[seq_id])
+        else:
+            return False
+        self._count("abort")
+        return True
+
+    def has_work(self) -> bool:
+        """Is anything running, waiting or still to be told?"""
+        return bool(self._batch.running or self._batch.waiting or self._late)
+
+    def wake_at(self, now: float) -> float | None:
+        """When to step again if nothing arrives before: `now` while sequences run, else what the scheduler waits for."""
+        return now if self._batch.running or self._late else self.scheduler.wake_at(now)
+
+    # -- adapters --------------------------------------------------------------------------------------------------
+
+    def load_adapter(self, name: str, path: Path) -> None:
+        """Make the PEFT directory `path` available as `name`; AdapterError says why it cannot be."""
+        self._adapters.load(name, Path(path))
+
+    def unload_adapter(self, name: str) -> None:
+        """Refuse new requests for `name`; accepted ones finish with it. AdapterError when unknown."""
+        self._adapters.unload(name)
+
+    def adapters(self) -> list[str]:
+        """Names of the loaded adapters, sorted."""
+        return self._adapters.names()
+
+    # -- one step --------------------------------------------------------------------------------------------------
+
+    def step(self, now: float) -> list[StepOutput]:
+        """Admit, run one forward pass if there is anything to compute, and say what each sequence got."""
+        told, self._late = self._late, []
+        self._batch.admit(now)
+        picks = self._batch.pick()
+        if not picks:
+            return told
+        states = self.model.forward([self._chunk(seq, count) for seq, count in picks])
+        self.totals.steps += 1
+        return told + self._collect(picks, states)
+
+    def _chunk(self, seq: Sequence, count: int) -> Chunk:
+        ids = seq.tokens(seq.num_computed, seq.num_computed + count)
+        return Chunk(ids, seq.num_computed, seq.pages, self._loras.get(seq.id))
+
+    def _collect(self, picks: Many[tuple[Sequence, int]], states: Tensor) -> list[StepOutput]:
+        ready: list[Sequence] = []
+        rows: list[int] = []
+        row = 0
+        for seq, count in picks:
+            if seq.params.prompt_logprobs is not None:
+                self._prompt_logprobs(seq, count, states[row : row + count])
+            row += count
+            seq.num_computed += count
+            self.totals.computed_tokens += count
+            if seq.num_computed == len(seq):
+                ready.append(seq)
+                rows.append(row - 1)
+        if not ready:
+            return []
+        logits = self.model.logits(states if len(rows) == row else states[rows])
+        tokens = sampler.sample(logits, ready)
+        found = self._logprobs(ready, tokens, logits)
+        return [self._advance(seq, token, found.get(seq.id)) for seq, token in zip(ready, tokens, strict=True)]
+
+    def _logprobs(self, ready: Many[Sequence], tokens: Many[int | None], logits: Tensor) -> dict[str, TokenLogprob]:
+        asked = [
+            (row, seq, token)
+            for row, (seq, token) in enumerate(zip(ready, tokens, strict=True))
+            if seq.params.logprobs is not None and token is not None
+        ]
+        if not asked:
+            return {}
+        tops = [seq.params.logprobs or 0 for _, seq, _ in asked]
+        found = sampler.logprobs(logits[[row for row, _, _ in asked]], [token for _, _, token in asked], tops)
+        return {seq.id: logprob for (_, seq, _), logprob in zip(asked, found, strict=True)}
+
+    def _prompt_logprobs(self, seq: Sequence, count: int, states: Tensor) -> None:
+        """Score the prompt tokens that follow the `count` just computed; entry i belongs to prompt token i."""
+        if seq.prompt_logprobs is None:
+            seq.prompt_logprobs = [None] * len(seq.prompt_ids)
+        first, end = seq.num_computed, min(seq.num_computed + count, len(seq.prompt_ids) - 1)
+        top = seq.params.prompt_logprobs or 0
+        for start in range(first, end, PROMPT_LOGPROB_ROWS):
+            stop = min(start + PROMPT_LOGPROB_ROWS, end)
+            logits = self.model.logits(states[start - first : stop - first])
+            targets = seq.prompt_ids[start + 1 : stop + 1]
+            seq.prompt_logprobs[start + 1 : stop + 1] = sampler.logprobs(logits, targets, [top] * len(targets))
+
+    def _advance(self, seq: Sequence, token: int | None, logprob: TokenLogprob | None) -> StepOutput:
+        if token is None:
+            self._retire(seq)
+            self._count("error")
+            return StepOutput(seq.id, finish_reason="error", error="the model's scores are not finite")
+        first = not seq.output_ids
+        seq.output_ids.append(token)
+        self.totals.output_tokens += 1
+        self.scheduler.decoded(seq.request, 1)
+        reason = _finish_reason(seq)
+        if reason is not None:
+            self._retire(seq)
+            self._count(reason)
+        return StepOutput(
+            seq.id,
+            [token],
+            None if logprob is None else [logprob],
+            seq.prompt_logprobs if first else None,
+            reason,
+        )
+
+    def _retire(self, seq: Sequence) -> None:
+        self._batch.retire(seq)
+        self._loras.pop(seq.id, None)
+
+    # -- figures ---------------------------------------------------------------------------------------------------
+
+    def _count(self, reason: FinishReason) -> None:
+        self.totals.finished[reason] = self.totals.finished.get(reason, 0) + 1
+
+    def stats(self) -> dict[str, int]:
+        """Gauges and counters for /metrics and operators; names ending in _total only grow."""
+        totals = self.totals
+        return {
+            "running": len(self._batch.running),
+            "waiting": len(self._batch.waiting),
+            "context_tokens": self.context,
+            "page_tokens": self.config.page_tokens,
+            "pages": self.pool.capacity,
+            "pages_used": self.pool.used,
+            "adapters": len(self._adapters.names()),
+            "adapter_bytes": self._adapters.nbytes,
+            "steps_total": totals.steps,
+            "prompt_tokens_total": self._batch.prompt_tokens,
+            "output_tokens_total": totals.output_tokens,
+            "computed_tokens_total": totals.computed_tokens,
+            "preemptions_total": self._batch.preemptions,
+            **{f"finished_{reason}_total": count for reason, count in sorted(totals.finished.items())},
+        }
+
+
+def _prepare(config: EngineConfig) -> tuple[torch.device, torch.dtype]:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda' but torch sees no CUDA device; use --device cpu")
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    return torch.device(config.device), {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.dtype]
+
+
+def _pool(layout: Layout, config: EngineConfig, device: torch.device) -> PagePool:
+    if config.pool_bytes < 2 * layout.page_bytes:
+        raise ConfigError(f"pool_bytes is {config.pool_bytes}; this model needs at least {2 * layout.page_bytes}")
+    return PagePool(layout, config.pool_bytes, device)
+
+
+def _context(config: EngineConfig, model_context: int, pool: PagePool) -> int:
+    room = pool.capacity * config.page_tokens
+    if config.max_context is None:
+        return min(model_context, room)
+    if config.max_context > model_context:
+        raise ConfigError(f"max_context is {config.max_context}; the model was made for {model_context} tokens")
+    if config.max_context > room:
+        raise ConfigError(
+            f"max_context is {config.max_context} but pool_bytes = {config.pool_bytes} holds {room} tokens: "
+            "raise the pool or lower the context"
+        )
+    return config.max_context
+
+
+def _finish_reason(seq: Sequence) -> FinishReason | None:
+    if seq.output_ids[-1] in seq.params.stop_token_ids:
+        return "stop"
+    return "length" if len(seq.output_ids) >= seq.params.max_tokens else None
