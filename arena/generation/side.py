@@ -19,6 +19,7 @@ class SideRun:
         self.blocks: list[str] = []
         self.length = 0
         self.ended = False  # no more text will come
+        self.closed = False  # the last block has been rendered
         self.told = False  # the browser knows how the side ended
         self.stopped = False
 
@@ -37,15 +38,18 @@ class SideRun:
 
     def frame(self) -> dict[str, Any] | None:
         """What is new since the last frame, or None. After the side has ended, the last frame closes its last block."""
-        if not self.waiting and not (self.ended and self.markdown.tail):
+        if not self.waiting and (self.closed or not self.ended):
             return None
         text, before = "".join(self.waiting), self.markdown.tail
         self.waiting.clear()
         closed = self.markdown.feed(text) if text else []
-        if self.ended:
-            closed += self.markdown.finish()
+        if self.ended and not self.closed:
+            self.closed = True
+            closed += [last] if (last := self.markdown.finish()) else []
         self.blocks += closed
         tail = self.markdown.tail
+        if not text and not closed:
+            return None
         if closed or tail != before + text:
             return {"n": self.attempt, "blocks": closed, "tail": tail}
         return {"n": self.attempt, "add": text}

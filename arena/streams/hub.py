@@ -57,6 +57,14 @@ class Hub:
         self.cursors: dict[str, str] = {}
         self.task: asyncio.Task[None] | None = None
 
+    async def close(self) -> None:
+        """Stop reading and close both connections."""
+        if self.task:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+        await self.redis.aclose()
+        await self.reader_redis.aclose()
+
     async def watch(self, turn_id: UUID, last_id: str) -> AsyncIterator[Entry | None]:
         """Entries after `last_id`, without gap or repeat; None whenever nothing came for the keep-alive time."""
         key, viewer = events.key(turn_id), Viewer()
