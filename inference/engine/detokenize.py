@@ -16,8 +16,8 @@ Decode = Callable[[Sequence[int]], str]
 class Detokenizer:
     """Incremental text of one sequence.
 
-    A small window of ids is decoded again with each push, since a token's text depends on the one before it. What ends in
-    the middle of a UTF-8 character (the decoder shows U+FFFD) is held until the next ids complete it.
+    A small window of ids is decoded again with each push, since a token's text depends on the one before it. What ends
+    in the middle of a UTF-8 character (the decoder shows U+FFFD) is held until the next ids complete it.
     """
 
     def __init__(self, decode: Decode) -> None:
@@ -58,7 +58,7 @@ class Detokenizer:
 
 
 class StopStrings:
-    """Cuts a text at the first stop string, also one that spans several pushes; the stop string itself is never shown."""
+    """Cuts a text at the first stop string, also one that spans several pushes; the stop string is never shown."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [stop for stop in stops if stop]

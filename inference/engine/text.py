@@ -1,8 +1,9 @@
 """Chat messages to token ids, so that nobody's text can pretend to be the template.
 
-Kept from the usual chat-template practice: a sandboxed jinja2 template decides the layout and only it writes control tokens.
-Different: control tokens inside message texts are swapped for placeholders before rendering and encoded as plain characters
-afterwards, so `<|im_end|>` typed by a person is read by the model as nine letters, never as the end of the turn.
+Kept from the usual chat-template practice: a sandboxed jinja2 template decides the layout, and only it writes control
+tokens. Different: control tokens inside message texts are swapped for placeholders before rendering and encoded as plain
+characters afterwards, so `<|im_end|>` typed by a person is read as ten letters, never as the end of the turn. A template
+that marks its turns with plain words ("USER:") has no control tokens to protect.
 Tests: tests/inference/engine/test_text.py.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from tokenizers import Tokenizer
 from inference.engine.config import ConfigError
 from inference.engine.sequence import RequestError
 
-# Placeholders come from plane 15 (private use). A message that uses these characters itself gets placeholders for them too.
+# Placeholders come from plane 15 (private use); a message that uses these characters gets placeholders for them too.
 _FIRST_PLACEHOLDER, _LAST_PLACEHOLDER = 0xF0000, 0xFFFFD
 _PRIVATE = f"[{chr(_FIRST_PLACEHOLDER)}-{chr(_LAST_PLACEHOLDER)}]"
 
@@ -40,14 +41,14 @@ class ChatMessage:
 class Placeholders:
     """Stands one private character in for each control token (or private character) that a text contains."""
 
-    def __init__(self, control: Sequence[str]) -> None:
+    def __init__(self, control: Collection[str]) -> None:
         longest_first = sorted(control, key=len, reverse=True)
         self._pattern = re.compile("|".join([*map(re.escape, longest_first), _PRIVATE]))
         self._original: dict[str, str] = {}
         self._stand_in: dict[str, str] = {}
 
     def hide(self, text: str) -> str:
-        """`text` without control tokens. Raises RequestError when it has more kinds of them than there are characters."""
+        """`text` without control tokens. Raises RequestError when placeholders run out."""
         return self._pattern.sub(lambda match: self._new(match.group()), text)
 
     def mark(self) -> str:
@@ -99,7 +100,7 @@ def _raise_in_template(message: str) -> NoReturn:
 def _compile(source: str) -> jinja2.Template:
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     env.globals["raise_exception"] = _raise_in_template
-    env.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    env.globals["strftime_now"] = lambda form: datetime.now().astimezone().strftime(form)
     env.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
     return env.from_string(source)
 
@@ -107,7 +108,7 @@ def _compile(source: str) -> jinja2.Template:
 def _bare(tokenizer_json: str) -> Tokenizer:
     """The tokenizer without control tokens: their characters are ordinary text to it.
 
-    Added tokens that are only white space stay (some vocabularies encode runs of blanks with them; they control nothing).
+    Added tokens that are only white space stay: some vocabularies encode runs of blanks with them.
     """
     raw = json.loads(tokenizer_json)
     raw["added_tokens"] = [token for token in raw.get("added_tokens", []) if not token["content"].strip()]
@@ -122,14 +123,14 @@ class ChatText:
         """Raises ConfigError when the directory has no tokenizer.json or no usable chat template."""
         path = directory / "tokenizer.json"
         if not path.is_file():
-            raise ConfigError(f"{path} is missing: the engine needs a `tokenizers` file, as in Hugging Face directories")
+            raise ConfigError(f"{path} is missing: the engine reads Hugging Face model directories")
         raw = path.read_text(encoding="utf-8")
         self.tokenizer = Tokenizer.from_str(raw)
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self._bare = _bare(raw)
         added = self.tokenizer.get_added_tokens_decoder()
-        self._control = sorted({token.content for token in added.values() if token.content.strip()})
+        self._control = {token.content: token_id for token_id, token in added.items() if token.content.strip()}
         self._split = re.compile("(" + "|".join(map(re.escape, sorted(self._control, key=len, reverse=True))) + ")")
         settings = _read_json(directory / "tokenizer_config.json")
         self._specials = {name: _token_text(settings.get(name)) for name in ("bos_token", "eos_token", "pad_token")}
@@ -158,7 +159,9 @@ class ChatText:
         own = self.tokenizer.token_to_id(self._specials["eos_token"]) if self._specials["eos_token"] else None
         return tuple(sorted(ids if own is None else ids | {own}))
 
-    def prompt_ids(self, messages: Sequence[ChatMessage], add_generation_prompt: bool, continue_final: bool) -> list[int]:
+    def prompt_ids(
+        self, messages: Sequence[ChatMessage], add_generation_prompt: bool = True, continue_final: bool = False
+    ) -> list[int]:
         """Token ids of the rendered conversation. Raises RequestError when the template refuses the messages.
 
         `continue_final` leaves the last message open: the reply continues its text.
@@ -191,7 +194,7 @@ class ChatText:
         ids: list[int] = []
         for i, part in enumerate(self._split.split(rendered) if self._control else [rendered]):
             if i % 2:  # a control token, and only the template can have written it
-                ids.append(self.tokenizer.token_to_id(part))
+                ids.append(self._control[part])
             elif part:
                 ids += self._bare.encode(hidden.restore(part), add_special_tokens=False).ids
         return ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SMOOTHING = 0.2  # weight of the newest interval
+PRIOR_S = 2.0  # assumed before the second admission
 MAX_INTERVAL_S = 30.0  # a longer gap says that nobody was waiting, not that the engine is slow
 
 
@@ -21,6 +22,6 @@ class Pace:
             self._interval = (1 - SMOOTHING) * old + SMOOTHING * newest
         self._last = now
 
-    def eta_s(self, position: int) -> float | None:
-        """Seconds until the admission at `position` (1 = next), or None before the second admission."""
-        return None if self._interval is None else self._interval * position
+    def eta_s(self, position: int) -> float:
+        """Seconds until the admission at `position` (1 = next)."""
+        return position * (PRIOR_S if self._interval is None else self._interval)

@@ -113,8 +113,8 @@ class Scheduler(Protocol):
         Raises KeyError for a request that does not wait.
         """
 
-    def eta_s(self, r: Request) -> float | None:
-        """Seconds until this waiting request is admitted at the present pace, or None when nothing is known yet."""
+    def eta_s(self, r: Request) -> float:
+        """Seconds until this waiting request is admitted at the present pace. Raises KeyError as `position` does."""
 
     def waiting(self) -> int:
         """Waiting requests, pairs counted once."""

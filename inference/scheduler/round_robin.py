@@ -90,8 +90,8 @@ class RoundRobin:
         return Arrival(True, shed=shed)
 
     def _refuse(self, reason: str) -> Arrival:
-        wait = self._pace.eta_s(self.waiting()) or RETRY_MIN_S
-        return Arrival(False, reason, min(max(wait, RETRY_MIN_S), RETRY_MAX_S))
+        wait = min(max(self._pace.eta_s(self.waiting()), RETRY_MIN_S), RETRY_MAX_S)
+        return Arrival(False, reason, wait)
 
     def _enqueue(self, r: Request, key: PairKey | None, now: float) -> None:
         unit = Unit([r], (r.arrival if r.order is None else r.order, self._next_seq()), size=max(1, r.pair_size))
@@ -266,7 +266,7 @@ class RoundRobin:
             self._positions = {request.id: i for i, unit in enumerate(queue, 1) for request in unit.requests}
         return self._positions.get(r.id, self.waiting())  # a held half is at the end
 
-    def eta_s(self, r: Request) -> float | None:
+    def eta_s(self, r: Request) -> float:
         """See `Scheduler.eta_s`."""
         return self._pace.eta_s(self.position(r))
 

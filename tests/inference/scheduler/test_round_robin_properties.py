@@ -46,7 +46,9 @@ class Machine(RuleBasedStateMachine):
         self.waiting[r.id] = r
         for victim in answer.shed:
             backlog = self.backlogs([*fresh, r])
-            assert backlog[self.group(victim)] == max(backlog.values()), "only the largest group is shed, the newcomer counted"
+            assert backlog[self.group(victim)] == max(backlog.values()), (
+                "only the largest group is shed, the newcomer counted"
+            )
         for victim in answer.shed:
             assert victim.id not in self.preempted, "what has streamed already is never shed"
             del self.waiting[victim.id]

@@ -1,0 +1,140 @@
+"""`python -m inference.engine --model DIR`: one engine process. docs/engine.md lists the options and the contract."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference.engine import keys, sockets
+from inference.engine.config import MIB, ConfigError, EngineConfig
+from inference.scheduler.registry import DEFAULT_POLICY, POLICIES, make_scheduler
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m inference.engine", description="Serve one model and its adapters.")
+    model = p.add_argument_group("model")
+    model.add_argument("--model", type=Path, required=True, metavar="DIR", help="model directory (Hugging Face layout)")
+    model.add_argument("--name", help="name of the base model in requests (default: the directory's name)")
+    model.add_argument(
+        "--adapter", action="append", default=[], metavar="NAME=DIR", help="a LoRA adapter (PEFT layout)"
+    )
+    model.add_argument("--adapters-dir", type=Path, metavar="DIR", help="each subfolder is an adapter of that name")
+    model.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    model.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    model.add_argument("--threads", type=int, help="compute threads (default: torch's)")
+    bounds = p.add_argument_group("bounds")
+    bounds.add_argument("--pool-mb", type=int, default=256, help="memory for keys and values (default %(default)s)")
+    bounds.add_argument("--max-running", type=int, default=32, help="sequences in the batch (default %(default)s)")
+    bounds.add_argument("--max-batch-tokens", type=int, help="tokens of one step (default 128 on cpu, 2048 on cuda)")
+    bounds.add_argument("--max-context", type=int, help="prompt + reply in tokens (default: the model's)")
+    bounds.add_argument("--max-adapters", type=int, default=16, help="loaded at once (default %(default)s)")
+    bounds.add_argument("--default-max-tokens", type=int, default=512, help="when a request names none")
+    bounds.add_argument("--max-body-kb", type=int, default=1024, help="request body (default %(default)s)")
+    queue = p.add_argument_group("queue")
+    queue.add_argument("--scheduler", choices=sorted(POLICIES), default=DEFAULT_POLICY)
+    queue.add_argument("--max-waiting-per-client", type=int, default=8, help="a pair counts once (default %(default)s)")
+    queue.add_argument("--max-waiting", type=int, default=512, help="in all (default %(default)s)")
+    net = p.add_argument_group("network")
+    net.add_argument("--uds", type=Path, metavar="PATH", help="listen on a unix socket instead of TCP")
+    net.add_argument("--host", default="127.0.0.1", help="other than loopback needs AGON_ENGINE_KEY")
+    net.add_argument("--port", type=int, default=8400, help="0 = any free one (default %(default)s)")
+    net.add_argument(
+        "--key-file", type=Path, default=keys.DEFAULT_FILE, help="made at first start (default %(default)s)"
+    )
+    net.add_argument(
+        "--drain-timeout", type=float, default=30.0, metavar="S", help="after SIGTERM (default %(default)s)"
+    )
+    return p
+
+
+def adapters_of(args: argparse.Namespace) -> dict[str, Path]:
+    """Adapter name -> directory, from --adapter and --adapters-dir. Raises ConfigError."""
+    found: dict[str, Path] = {}
+    if args.adapters_dir is not None:
+        if not args.adapters_dir.is_dir():
+            raise ConfigError(f"--adapters-dir {args.adapters_dir} is no directory")
+        configs = sorted(args.adapters_dir.glob("*/adapter_config.json"))
+        found = {config.parent.name: config.parent for config in configs}
+    for entry in args.adapter:
+        name, separator, path = entry.partition("=")
+        if not separator or not name or not path:
+            raise ConfigError(f"--adapter {entry!r} must be NAME=DIR")
+        found[name] = Path(path)
+    return found
+
+
+def listen(args: argparse.Namespace) -> tuple[socket.socket, str]:
+    """The listening socket and its URL. Raises ConfigError."""
+    if args.uds is not None:
+        return sockets.listen_unix(args.uds), f"unix:{args.uds}"
+    if not sockets.is_loopback(args.host) and not os.environ.get(keys.ENV):
+        raise ConfigError(f"--host {args.host} opens the engine to others: set {keys.ENV} explicitly, or use 127.0.0.1")
+    sock = sockets.listen_tcp(args.host, args.port)
+    host = f"[{args.host}]" if ":" in args.host else args.host
+    return sock, f"http://{host}:{sock.getsockname()[1]}"
+
+
+def run(args: argparse.Namespace) -> None:
+    """Load, serve, drain. Raises ConfigError, ModelError or AdapterError before anything is served."""
+    began = time.monotonic()
+    key = keys.engine_key(args.key_file)
+    adapters = adapters_of(args)
+    sock, url = listen(args)
+    # torch takes seconds to import; a wrong option should not wait for it.
+    from inference.engine.chat import ChatLimits
+    from inference.engine.core import EngineCore
+    from inference.engine.serve import serve
+    from inference.engine.server import EngineApp, Served
+    from inference.engine.text import ChatText
+
+    config = EngineConfig(
+        model_path=args.model,
+        device=args.device,
+        dtype=args.dtype,
+        threads=args.threads,
+        pool_bytes=args.pool_mb * MIB,
+        max_batch_tokens=args.max_batch_tokens,
+        max_running=args.max_running,
+        max_context=args.max_context,
+        max_adapters=args.max_adapters,
+    )
+    bounds = {"max_waiting_per_client": args.max_waiting_per_client, "max_waiting": args.max_waiting}
+    scheduler = make_scheduler(args.scheduler, **bounds)
+    text = ChatText(args.model)
+    core = EngineCore(config, scheduler)
+    for name, path in adapters.items():
+        core.load_adapter(name, path)
+    base = args.name or args.model.resolve().name
+    if base in adapters:
+        raise ConfigError(f"an adapter has the base model's name {base!r}; rename one of them")
+    limits = ChatLimits(core.context, args.max_body_kb * 1024, args.default_max_tokens, config.max_logprobs)
+    app = EngineApp(core, scheduler, text, Served(base, tuple(adapters)), key, limits)
+    took = time.monotonic() - began
+    ready = f"engine ready on {url}: {base} and {len(adapters)} adapters, {args.device} {args.dtype}, in {took:.1f} s"
+    try:
+        serve(app, sock, ready, args.drain_timeout)
+    finally:
+        if args.uds is not None:
+            args.uds.unlink(missing_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 drained, 2 cannot start as asked (one line on stderr says why)."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        run(parser().parse_args(argv))
+    except ValueError as error:  # ConfigError, ModelError and AdapterError are ValueErrors
+        print(f"engine: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
