@@ -1,7 +1,7 @@
 """A battle, its turns and the two replies of each turn. Written by `arena/battles.py` and `arena/turns.py` only."""
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 
 from arena.clock import now
 from arena.ids import uuid4, uuid7
@@ -42,6 +42,15 @@ class VoidReason(models.TextChoices):
     FLAGGED = "flagged", "flagged"
 
 
+class BattleQuerySet(models.QuerySet["Battle"]):
+    def history(self, visitor: Visitor | None) -> "BattleQuerySet":
+        """The visitor's battles, newest first, with `first_prompt`; battles that were replaced are left out."""
+        prompts = Turn.objects.filter(battle=OuterRef("pk"), number=1).values("prompt__text")[:1]
+        mine = self.filter(visitor=visitor, visitor__isnull=False, successor__isnull=True)
+        related = ("revision_a__contestant", "revision_b__contestant", "vote")
+        return mine.select_related(*related).annotate(first_prompt=Subquery(prompts)).order_by("-created_at")
+
+
 class Battle(models.Model):
     """Two anonymous contestants, one person, one vote at most."""
 
@@ -63,6 +72,8 @@ class Battle(models.Model):
     ready_at = models.DateTimeField(null=True, blank=True)
     voted_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
+
+    objects = BattleQuerySet.as_manager()
 
     class Meta:
         indexes = [

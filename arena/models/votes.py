@@ -1,5 +1,7 @@
 """Votes and the events that tell the ranking about them. Insert-only: a correction is a new event."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -25,6 +27,12 @@ class Unranked(models.TextChoices):
     EARLY = "early", "an answer ended early"
 
 
+class VoteQuerySet(models.QuerySet["Vote"]):
+    def this_week(self) -> "VoteQuerySet":
+        """Votes of the last seven days by visitors of this site; demo votes have none."""
+        return self.filter(created_at__gte=now() - timedelta(days=7), battle__origin=Origin.LIVE)
+
+
 class Vote(models.Model):
     """What a person said about one battle, once."""
 
@@ -37,6 +45,8 @@ class Vote(models.Model):
     unranked = models.CharField(max_length=8, choices=Unranked.choices, blank=True)
     seconds_to_vote = models.FloatField(help_text="From ready to the vote.")
     created_at = models.DateTimeField(default=now)
+
+    objects = VoteQuerySet.as_manager()
 
     class Meta:
         constraints = [
