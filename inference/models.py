@@ -28,6 +28,11 @@ class EndpointKind(models.TextChoices):
     OPENAI = "openai", "OpenAI-compatible"
 
 
+class LimitField(models.TextChoices):
+    MAX_TOKENS = "max_tokens", "max_tokens (nearly everybody)"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens", "max_completion_tokens (newer OpenAI models)"
+
+
 class EngineEndpoint(models.Model):
     """A server that speaks OpenAI chat completions over HTTP."""
 
@@ -46,6 +51,12 @@ class EngineEndpoint(models.Model):
     first_token_timeout_s = models.FloatField(default=60.0, validators=[MinValueValidator(0.1)])
     idle_timeout_s = models.FloatField(default=30.0, validators=[MinValueValidator(0.1)])
     total_timeout_s = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
+    queue_timeout_s = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
+    limit_field = models.CharField(
+        "length limit field", max_length=24, choices=LimitField.choices, default=LimitField.MAX_TOKENS
+    )
+    asks_usage = models.BooleanField(default=True, help_text="Ask for token counts (stream_options.include_usage).")
+    sends_seed = models.BooleanField(default=True, help_text="Send the seed, so that a retry samples alike.")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

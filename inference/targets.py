@@ -1,0 +1,91 @@
+"""Deployments as rows -> targets with opened keys: the one place where a key leaves the database."""
+
+import asyncio
+import ipaddress
+import logging
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connections
+
+from inference.models import Deployment, EndpointKind, EngineEndpoint
+from inference.sealed import WrongSealKey
+from inference.target import UNIX, Target, Timeouts
+
+log = logging.getLogger(__name__)
+
+
+def is_local(base_url: str) -> bool:
+    """Whether an address is on this machine: a unix socket or a loopback address."""
+    if base_url.startswith(UNIX):
+        return True
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def key_of(endpoint: EngineEndpoint) -> str:
+    """The endpoint's key; "" = none. Raises WrongSealKey.
+
+    An engine of ours on this machine without a key in its row uses the key that was made at its first start
+    (`settings.ENGINE_KEY_FILE`); that file's content is never sent to another machine.
+    """
+    if endpoint.sealed_key or endpoint.kind != EndpointKind.ENGINE or not is_local(endpoint.base_url):
+        return endpoint.open_key()
+    try:
+        return settings.ENGINE_KEY_FILE.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def target_of(deployment: Deployment) -> Target:
+    """One deployment with its endpoint's address, opened key and bounds. Raises WrongSealKey."""
+    endpoint = deployment.endpoint
+    return Target(
+        deployment_id=deployment.pk,
+        model=deployment.model,
+        adapter=deployment.adapter_id,
+        upstream_name=deployment.upstream_name,
+        base_url=endpoint.base_url,
+        key=key_of(endpoint),
+        priority=deployment.priority,
+        accepts_extras=endpoint.accepts_extras,
+        has_scheduler=endpoint.has_scheduler,
+        in_flight=endpoint.in_flight,
+        limit_field=endpoint.limit_field,
+        asks_usage=endpoint.asks_usage,
+        sends_seed=endpoint.sends_seed,
+        timeouts=Timeouts(
+            endpoint.connect_timeout_s,
+            endpoint.first_token_timeout_s,
+            endpoint.idle_timeout_s,
+            endpoint.total_timeout_s,
+            endpoint.queue_timeout_s,
+        ),
+    )
+
+
+def read_targets() -> list[Target]:
+    """Every enabled deployment on an enabled endpoint, in one query; one whose key cannot be opened is left out, loudly."""
+    rows = Deployment.objects.filter(enabled=True, endpoint__enabled=True).select_related("endpoint")
+    targets = []
+    for row in rows:
+        try:
+            targets.append(target_of(row))
+        except (WrongSealKey, OSError) as error:
+            log.error("%s is left out: %s", row, error)
+    return targets
+
+
+def _read_and_hand_back() -> list[Target]:
+    try:
+        return read_targets()
+    finally:
+        connections.close_all()  # gives the thread's connection back to the pool
+
+
+async def load_targets() -> list[Target]:
+    """`read_targets` for a Dispatcher: in a thread that keeps no connection."""
+    return await asyncio.to_thread(_read_and_hand_back)
