@@ -2,8 +2,9 @@
 
 import fcntl
 import os
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def running(durable: bool = True) -> Iterator[None]:
                     child = launch(row, paths.PROJECT, log)
                 children.append((child, row))
             for child, row in children:
-                _wait(row, child.poll)
+                wait_until_ready(row, child)
             if not os.environ.get("DATABASE_URL"):
                 postgres.ensure_database()
             yield
@@ -66,9 +67,12 @@ def running(durable: bool = True) -> Iterator[None]:
                 stop(child, row)
 
 
-def _wait(row: Process, exit_code: Callable[[], int | None], patience_s: float = postgres.START_TIMEOUT_S) -> None:
+def wait_until_ready(
+    row: Process, child: subprocess.Popen[bytes], patience_s: float = postgres.START_TIMEOUT_S
+) -> None:
+    """Return when the server answers. Raises RuntimeError when it ends first or takes too long."""
     deadline = time.monotonic() + patience_s
     while not row.ready():
-        if exit_code() is not None or time.monotonic() > deadline:
+        if child.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"{row.name} did not start; its log: {paths.run_dir() / f'{row.name}.log'}")
         time.sleep(0.01)

@@ -33,6 +33,7 @@ def process(durable: bool = True) -> Process:
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",
+        "log_line_prefix": "[%p] ",
     }
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     return Process(

