@@ -9,6 +9,7 @@ from pathlib import Path
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
+from redis.connection import parse_url
 
 from arena import embedded
 from arena.env import Env
@@ -114,8 +115,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Valkey: streams, limits, broker, broadcasts --------------------------------------------------------------------
 REDIS_URL = env.text("REDIS_URL") or embedded.redis_url()
+CHANNEL_PREFIX = f"agon{parse_url(REDIS_URL).get('db', 0)}"  # databases of one server share their channels
 CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": CHANNEL_PREFIX},
+    }
 }
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 STREAM_MAXLEN = env.number("AGON_STREAM_MAXLEN", 8000, least=100)
@@ -138,6 +143,11 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-turns": {"task": "arena.tasks.sweep", "schedule": env.seconds("AGON_SWEEP_S", 5.0)},
     "expire-battles": {"task": "arena.tasks.expire", "schedule": 60.0},
     "refit-board": {"task": "ranking.tasks.refit", "schedule": env.seconds("AGON_REFIT_S", 300.0)},
+    "live-ticker": {
+        "task": "arena.tasks.tick",
+        "schedule": env.seconds("AGON_LIVE_TICK_S", 10),
+        "options": {"expires": 10},
+    },
 }
 
 # --- Battles --------------------------------------------------------------------------------------------------------
@@ -150,8 +160,17 @@ TURN_CLAIMS = env.number("AGON_TURN_CLAIMS", 3, least=1)
 SWEEP_AFTER_S = env.seconds("AGON_SWEEP_AFTER_S", 5)
 DRAIN_S = env.seconds("AGON_DRAIN_S", 20)
 REPLY_MAX_CHARS = env.number("AGON_REPLY_MAX_CHARS", 100_000, least=100)
+HISTORY_PAGE = env.number("AGON_HISTORY_PAGE", 30, least=1)
 BATTLE_TTL_S = env.number("AGON_BATTLE_TTL_S", 24 * 3600, least=60)
 START_ALIGN_S = env.seconds("AGON_START_ALIGN_S", 2.0)
+
+# --- The board and what is broadcast --------------------------------------------------------------------------------
+ABSORB_BATCH = env.number("AGON_ABSORB_BATCH", 2000, least=1)
+ABSORB_BATCHES = env.number("AGON_ABSORB_BATCHES", 500, least=1)
+BOARD_SNAPSHOTS_KEPT = env.number("AGON_BOARD_SNAPSHOTS_KEPT", 200, least=1)
+LIVE_TICK_S = env.seconds("AGON_LIVE_TICK_S", 10)
+LIVE_SOCKETS = env.number("AGON_LIVE_SOCKETS", 2000, least=1)
+LIVE_OPS_PROBE_S = env.seconds("AGON_LIVE_OPS_PROBE_S", 1.0)
 
 # --- Limits: bursts and refills per visitor and per IP prefix; hops in front of us whose forwarded header is believed
 TRUSTED_PROXIES = env.names("AGON_TRUSTED_PROXIES")
@@ -171,6 +190,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "arena.views.errors.csrf_failure"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 VISITOR_COOKIE_SAMESITE = "Lax"

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from arena import battles
 from arena.generation import sweeper
+from arena.live import ticker
 
 
 @shared_task(ignore_result=True)
@@ -24,3 +25,8 @@ def sweep() -> int:
 @shared_task(ignore_result=True)
 def expire() -> int:
     return battles.expire()
+
+
+@shared_task(ignore_result=True)
+def tick() -> None:
+    ticker.tick()

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranking import bootstrap
-from ranking.bradley_terry import CENTRE, SCALE, Floats, Standing, fit, ranked_group, to_rating
-
-VERSION = 1  # of the method: a new number refits every board
+from ranking import bootstrap, method
+from ranking.bradley_terry import Floats, Standing, fit, ranked_group, to_rating
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def rank_bounds(lower: Floats, upper: Floats) -> tuple[np.ndarray, np.ndarray]:
     return best, worst
 
 
-def build(cells: Iterable[Cell], seed: int, replicates: int = bootstrap.REPLICATES) -> dict[str, Any]:
+def build(cells: Iterable[Cell], seed: int, replicates: int = method.REPLICATES) -> dict[str, Any]:
     """The whole board as JSON; `state` is empty, too_few (no two models can be fitted together) or fitted."""
     table = tabulate(cells)
     group = ranked_group(table.points)
@@ -81,16 +79,16 @@ def build(cells: Iterable[Cell], seed: int, replicates: int = bootstrap.REPLICAT
     rows.sort(key=lambda row: (row["rank"] is None, row["rank"] or 0, -(row["rating"] or 0.0), row["model"]))
     helped = next(iter(fitted.values()))["helped"] if fitted else 0
     return {
-        "version": VERSION,
+        "version": method.VERSION,
         "state": "fitted" if fitted else "too_few" if rows else "empty",
         "method": {
             "model": "Bradley-Terry, maximum likelihood",
             "ties": "half a win for each; both bad counts as a tie",
-            "centre": CENTRE,
-            "scale": SCALE,
+            "centre": method.CENTRE,
+            "scale": method.SCALE,
             "gauge": "mean of the ranked models",
             "interval": "percentile bootstrap",
-            "confidence": bootstrap.CONFIDENCE,
+            "confidence": method.CONFIDENCE,
             "replicates": replicates,
             "helped_replicates": helped,
         },

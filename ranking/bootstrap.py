@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranking.bradley_terry import Floats, fit_many, strongly_connected
+from ranking.method import CONFIDENCE, REPLICATES, VIRTUAL_BATTLE
 
-REPLICATES = 1000
-CONFIDENCE = 0.95
-VIRTUAL_BATTLE = 0.5
 REPLICATE_TOLERANCE = 1e-8  # logits; 2e-6 rating points
 CHUNK_FLOATS = 1 << 20  # bounds the temporary arrays: about 8 MB each, whatever the number of models
 

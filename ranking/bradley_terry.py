@@ -15,10 +15,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking.method import CENTRE, SCALE
+
 Floats = NDArray[np.float64]
 
-CENTRE = 1000.0
-SCALE = 400.0
 PER_LOGIT = SCALE / np.log(10.0)
 TOLERANCE = 1e-10
 MAX_ITERATIONS = 200

@@ -1,5 +1,7 @@
 """WebSocket paths."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-websocket_urls: list[URLPattern] = []
+from arena.live.consumers import LiveConsumer, OpsConsumer
+
+websocket_urls = [path("live/", LiveConsumer.as_asgi()), path("live/ops/", OpsConsumer.as_asgi())]

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.text import slugify
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -72,6 +73,11 @@ class Contestant(models.Model):
     def display_name(self) -> str:
         """What the public may read after the vote: the name, or the codename until its end date."""
         return self.codename if self.anonymous else self.name
+
+    @property
+    def public_slug(self) -> str:
+        """The part of /models/<slug>/ that may be public: never the real slug while under a codename."""
+        return slugify(self.codename) if self.anonymous else self.slug
 
 
 class ImmutableRevision(TypeError):

@@ -47,9 +47,18 @@ class SiteConfig(models.Model):
     pause_message = models.CharField(max_length=200, blank=True)
     board_source = models.CharField(max_length=8, choices=BoardSource.choices, default=BoardSource.AUTO)
 
+    demo_seeded = models.BooleanField(
+        default=False, editable=False, help_text="The demo was written once; see arena.demo."
+    )
+
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="site_config_single_row")]
         verbose_name = verbose_name_plural = "site configuration"
 
     def __str__(self) -> str:
         return "site configuration"
+
+    @classmethod
+    def current(cls) -> "SiteConfig":
+        """The switches as they stand; the defaults when the row is missing."""
+        return cls.objects.filter(pk=1).first() or cls()

@@ -1,0 +1,79 @@
+"""Rows for the demo roster: contestants, their first revisions, adapters, and the local engine that serves them."""
+
+from decimal import Decimal
+
+from arena.embedded import run_dir
+from arena.models import Contestant, ContestantRevision
+from inference.demo.roster import ROSTER, DemoContestant
+from inference.models import Adapter, Deployment, EndpointKind, EngineEndpoint
+from inference.target import UNIX
+
+ENGINE = "local-engine"
+
+
+def engine_url() -> str:
+    return f"{UNIX}{run_dir() / 'engine.sock'}"
+
+
+def seed_roster() -> list[Contestant]:
+    """Create what is missing; what an operator has changed since stays as it is."""
+    endpoint, _ = EngineEndpoint.objects.get_or_create(
+        name=ENGINE,
+        defaults={
+            "kind": EndpointKind.ENGINE,
+            "base_url": engine_url(),
+            "accepts_extras": True,
+            "has_scheduler": True,
+            "in_flight": 64,
+        },
+    )
+    return [_contestant(entry, endpoint) for entry in ROSTER]
+
+
+def refresh() -> None:
+    """Follow the installation when its folders move: the engine's socket and the adapters' files."""
+    EngineEndpoint.objects.filter(name=ENGINE).exclude(base_url=engine_url()).update(base_url=engine_url())
+    for entry in ROSTER:
+        if entry.adapter:
+            Adapter.objects.filter(name=entry.adapter).exclude(path=str(entry.adapter_path)).update(
+                path=str(entry.adapter_path)
+            )
+
+
+def _contestant(entry: DemoContestant, endpoint: EngineEndpoint) -> Contestant:
+    contestant, _ = Contestant.objects.get_or_create(
+        slug=entry.slug,
+        defaults={
+            "name": entry.name,
+            "organisation": entry.organisation,
+            "licence": entry.licence,
+            "open_weights": True,
+            "released_on": entry.released_on,
+            "description": entry.description,
+            "price_in": Decimal(str(entry.price_input)),
+            "price_out": Decimal(str(entry.price_output)),
+            "demo": True,
+        },
+    )
+    adapter = _adapter(entry)
+    if not contestant.revisions.exists():
+        ContestantRevision.objects.create(
+            contestant=contestant,
+            number=1,
+            model=entry.base_model,
+            adapter=adapter,
+            context_length=entry.context,
+            system_prompt=entry.system_prompt,
+            **entry.sampling.as_dict(),
+        )
+    Deployment.objects.get_or_create(
+        model=entry.base_model, adapter=adapter, endpoint=endpoint, defaults={"upstream_name": entry.upstream_name}
+    )
+    return contestant
+
+
+def _adapter(entry: DemoContestant) -> Adapter | None:
+    if entry.adapter is None:
+        return None
+    defaults = {"base_model": entry.base_model, "path": str(entry.adapter_path)}
+    return Adapter.objects.get_or_create(name=entry.adapter, defaults=defaults)[0]

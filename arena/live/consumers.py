@@ -1,0 +1,66 @@
+"""The two sockets: /live/ for everyone, /live/ops/ for staff. The server speaks; whoever sends anything is let go."""
+
+from typing import Any, ClassVar
+
+from channels.exceptions import DenyConnection
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
+from django.core.cache import cache
+
+from arena.live import broadcast, ticker
+
+POLICY_VIOLATION = 1008
+
+
+class Listener(AsyncJsonWebsocketConsumer):
+    """A socket that only listens; at most settings.LIVE_SOCKETS of them in a process. Holds no database connection."""
+
+    open_sockets: ClassVar[int] = 0
+    counted = False
+    group = broadcast.EVERYONE
+
+    async def allowed(self) -> bool:
+        return True
+
+    async def connect(self) -> None:
+        if Listener.open_sockets >= settings.LIVE_SOCKETS or not await self.allowed():
+            raise DenyConnection
+        Listener.open_sockets += 1
+        self.counted = True
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        await self.accept()
+        await self.greet()
+
+    async def greet(self) -> None:
+        """The last figures, so that a new page need not wait for the next tick."""
+        if latest := await cache.aget(ticker.LATEST):
+            await self.send_json(latest)
+
+    async def disconnect(self, code: int) -> None:
+        if self.counted:
+            Listener.open_sockets -= 1
+            self.counted = False
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **more: Any) -> None:
+        await self.close(POLICY_VIOLATION)
+
+    async def forward(self, event: dict[str, Any]) -> None:
+        await self.send_json(event["message"])
+
+
+class LiveConsumer(Listener):
+    """Aggregate figures and "there is a new board"; nothing per model."""
+
+
+class OpsConsumer(Listener):
+    """Queues, engines and moderation, for active staff."""
+
+    group = broadcast.STAFF
+
+    async def allowed(self) -> bool:
+        user = self.scope.get("user")
+        return bool(user and user.is_active and user.is_staff)
+
+    async def greet(self) -> None:
+        """Nothing: the next tick brings the figures."""

@@ -1,0 +1,20 @@
+"""Removing the synthetic demo data: battles, events, counts and boards. Contestants stay, and so does everything live."""
+
+from django.db import transaction
+
+from arena import demo
+from arena.live import broadcast
+from arena.models.battles import Origin
+from ranking import counts
+from ranking.models import BoardSnapshot, PairCount
+
+
+def wipe() -> int:
+    """Remove everything of origin demo; returns how many battles that were. Safe beside a running absorb or fit."""
+    with transaction.atomic():
+        counts.take_lock()
+        BoardSnapshot.objects.filter(origin=Origin.DEMO).delete()
+        PairCount.objects.filter(origin=Origin.DEMO).delete()
+        removed = demo.wipe_battles()
+    broadcast.send(broadcast.EVERYONE, {"type": "board", "origin": Origin.DEMO.value, "votes": 0})
+    return removed

@@ -1,0 +1,240 @@
+"""absorb(): the counts are a function of the events, whatever the order, the concurrency or the crash."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+from django.db import DatabaseError, connection, connections, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from arena.models import Contestant, VoteEvent
+from ranking import counts
+from ranking.models import PairCount
+from tests.ranking import rows
+
+_origins = (f"import:test-{n}" for n in count(1))
+
+
+def agree(origin: str) -> bool:
+    return rows.stored(origin) == dict(counts.recount(VoteEvent.objects.filter(origin=origin)))
+
+
+@pytest.mark.django_db
+def test_one_vote_lands_in_one_cell_with_its_probability() -> None:
+    low, high = sorted(rows.contestants(2), key=lambda one: one.id)
+    rows.cast(high, low, "a", probability=0.25)
+    assert counts.absorb() == 1
+    cell = PairCount.objects.get()
+    assert (cell.first, cell.second, cell.first_was_a, cell.outcome, cell.count) == (low, high, False, "second", 1)
+    assert (cell.inverse_p, cell.inverse_p2) == (4.0, 16.0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("choice", "outcome"), [("a", "first"), ("b", "second"), ("tie", "tie"), ("both_bad", "both_bad")]
+)
+def test_every_choice_has_its_outcome(choice: str, outcome: str) -> None:
+    low, high = sorted(rows.contestants(2), key=lambda one: one.id)
+    rows.cast(low, high, choice)
+    counts.absorb()
+    assert PairCount.objects.get().outcome == outcome
+
+
+@pytest.mark.django_db
+def test_a_second_run_absorbs_nothing_twice() -> None:
+    a, b = rows.contestants(2)
+    rows.cast(a, b, "a")
+    assert (counts.absorb(), counts.absorb()) == (1, 0)
+    assert PairCount.objects.get().count == 1
+
+
+@pytest.mark.django_db
+def test_unranked_votes_are_not_counted_and_their_void_takes_nothing_away() -> None:
+    a, b = rows.contestants(2)
+    unranked, counted = rows.cast(a, b, "a", ranked=False), rows.cast(a, b, "a")
+    counts.absorb()
+    rows.follow(unranked, "void")
+    counts.absorb()
+    assert PairCount.objects.get().count == 1
+    rows.follow(counted, "void")
+    counts.absorb()
+    assert PairCount.objects.get().count == 0
+    assert PairCount.objects.get().inverse_p == 0.0
+
+
+@pytest.mark.django_db
+def test_void_and_flag_of_one_vote_take_it_away_once() -> None:
+    a, b = rows.contestants(2)
+    one, _other = rows.cast(a, b, "a"), rows.cast(a, b, "a")
+    counts.absorb()
+    rows.follow(one, "flag")
+    counts.absorb()
+    rows.follow(one, "void")
+    counts.absorb()
+    assert PairCount.objects.get().count == 1
+
+
+@pytest.mark.django_db
+def test_a_void_that_is_absorbed_before_its_cast_leaves_nothing() -> None:
+    a, b = rows.contestants(2)
+    vote = rows.vote(a, b, "a")
+    rows.event(vote, a, b, "a", kind="void")
+    counts.absorb()
+    rows.event(vote, a, b, "a")
+    counts.absorb()
+    assert rows.stored("live") == {}
+
+
+@pytest.mark.django_db
+def test_a_category_is_counted_beside_the_whole_and_can_change() -> None:
+    a, b = rows.contestants(2)
+    cast = rows.cast(a, b, "a", category="code")
+    counts.absorb()
+    assert {key[1] for key in rows.stored("live")} == {"", "code"}
+    rows.follow(cast, "recategorise", category="math")
+    counts.absorb()
+    assert {key[1] for key in rows.stored("live")} == {"", "math"}
+
+
+@pytest.mark.django_db
+def test_batches_are_bounded_and_the_next_run_goes_on(settings: object) -> None:
+    settings.ABSORB_BATCH, settings.ABSORB_BATCHES = 3, 2  # type: ignore[attr-defined]
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=8)
+    assert [counts.absorb() for _ in range(3)] == [6, 2, 0]
+    assert PairCount.objects.get().count == 8
+
+
+event_plans = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "tie", "both_bad"]),
+        st.booleans(),
+        st.sampled_from(["", "code"]),
+        st.lists(st.sampled_from(["void", "flag", "recategorise"]), max_size=3),
+    ),
+    max_size=6,
+)
+
+
+@pytest.mark.django_db
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(event_plans, st.randoms(use_true_random=False))
+def test_any_events_absorbed_in_any_pieces_agree_with_a_recount(plans: list, rng: random.Random) -> None:
+    origin, models = next(_origins), ring()
+    waiting: list[VoteEvent] = []
+    for choice, ranked, category, later in plans:
+        a, b = rng.sample(models, 2)
+        about = {"vote": rows.vote(a, b, choice, origin), "contestant_a": a, "contestant_b": b, "choice": choice}
+        cast = {"ranked": ranked, "category": category, "probability": rng.uniform(0.01, 1)}
+        waiting.append(VoteEvent(origin=origin, **about, **cast))
+        waiting += [VoteEvent(origin=origin, kind=kind, category="math", **about) for kind in later]
+    rng.shuffle(waiting)
+    while waiting:  # events become visible in any order, a few at a time
+        VoteEvent.objects.bulk_create([waiting.pop() for _ in range(min(len(waiting), rng.randint(1, 4)))])
+        counts.absorb()
+    assert agree(origin)
+    assert all(abs(cell.inverse_p) < 1e-9 for cell in PairCount.objects.filter(origin=origin, count=0))
+
+
+def ring() -> list[Contestant]:
+    return list(Contestant.objects.filter(organisation="Org")[:4]) or rows.contestants(4)
+
+
+def threads(*jobs: Callable[[], None]) -> None:
+    """Run each job in a thread with a connection of its own; what one raises, the test raises."""
+    failures: list[BaseException] = []
+
+    def run(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 (handed to the test below)
+            failures.append(error)
+        finally:
+            connections.close_all()
+
+    running = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(60)
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_concurrent_writers_late_commits_and_two_absorbers_agree_with_a_recount() -> None:
+    """Writers hold their transactions open, so that events commit long after their time and in another order."""
+    models = rows.contestants(4)
+    for round_number in range(4):
+        origin = f"import:round-{round_number}"
+        writing = threading.Semaphore(0)
+
+        def write(seed: int, origin: str = origin, writing: threading.Semaphore = writing) -> None:
+            rng = random.Random(seed)
+            for _ in range(6):
+                with transaction.atomic():
+                    a, b = rng.sample(models, 2)
+                    first = rows.cast(a, b, rng.choice(["a", "b", "tie"]), origin)
+                    if rng.random() < 0.3:
+                        rows.follow(first, rng.choice(["void", "flag"]))
+                    time.sleep(rng.uniform(0, 0.02))
+                if rng.random() < 0.4:
+                    rows.follow(first, "void")
+            writing.release()
+
+        def absorb(writing: threading.Semaphore = writing) -> None:
+            while not writing.acquire(blocking=False):
+                counts.absorb()
+
+        threads(*(lambda seed=seed: write(seed) for seed in range(4)), absorb, absorb)
+        counts.absorb()
+        assert not VoteEvent.objects.filter(absorbed=False).exists()
+        assert agree(origin)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_absorber_whose_connection_is_killed_leaves_everything_for_the_next_run() -> None:
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=3)
+    counts.absorb()
+    rows.ballot(a, b, wins=2, losses=2)
+    backend: list[int] = []
+    outcome: list[str] = []
+
+    def absorb() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            backend.extend(cursor.fetchone())
+        try:
+            counts.absorb()
+        except DatabaseError:
+            outcome.append("killed")
+
+    def kill() -> None:
+        with transaction.atomic():
+            list(PairCount.objects.select_for_update())  # the absorber now stops in the middle of its batch
+            worker = threading.Thread(target=lambda: threads(absorb))
+            worker.start()
+            with connection.cursor() as cursor:
+                while not waits_for_a_lock(cursor, backend):
+                    time.sleep(0.01)
+                cursor.execute("SELECT pg_terminate_backend(%s)", backend)
+            worker.join(30)
+
+    threads(kill)
+    assert outcome == ["killed"]
+    assert VoteEvent.objects.filter(absorbed=False).count() == 4
+    assert sum(rows.stored("live").values()) == 3
+    assert counts.absorb() == 4
+    assert agree("live")
+
+
+def waits_for_a_lock(cursor: object, backend: list[int]) -> bool:
+    if not backend:
+        return False
+    cursor.execute("SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", backend)  # type: ignore[attr-defined]
+    return cursor.fetchone() == ("Lock",)  # type: ignore[attr-defined]
