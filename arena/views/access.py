@@ -1,0 +1,64 @@
+"""Who asks: the owner of a battle, the fairness group of an address, the fields of a form."""
+
+from collections.abc import Callable
+from functools import wraps
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+
+from arena import addresses
+from arena.errors import Refused
+from arena.models import Battle, Reply
+
+
+def owned(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Turns the address's battle id into the visitor's own battle; anybody else gets the 404 of a wrong id."""
+
+    @wraps(view)
+    def inner(request: HttpRequest, battle: UUID, **kwargs: object) -> HttpResponse:
+        if request.visitor is None:
+            raise Http404("no such battle")
+        return view(request, get_object_or_404(Battle, pk=battle, visitor=request.visitor), **kwargs)
+
+    return inner
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """htmx asks, so a part of the page answers."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def group(request: HttpRequest) -> str:
+    """The opaque id of the address's prefix, for limits and fairness."""
+    return addresses.group_key(addresses.client_prefix(request))
+
+
+def key(request: HttpRequest) -> UUID:
+    """The form's idempotency key; Refused 400 when it is not a UUID."""
+    try:
+        return UUID(request.POST.get("key", ""))
+    except ValueError:
+        raise Refused(400, "key", _("This form is incomplete. Reload the page and send it again.")) from None
+
+
+def number(request: HttpRequest) -> int:
+    """The form's turn number; Refused 400 when it is not one."""
+    value = request.POST.get("turn", "")
+    if not (value.isascii() and value.isdigit() and len(value) < 6):
+        raise Refused(400, "turn", _("This form is incomplete. Reload the page and send it again."))
+    return int(value)
+
+
+def side(request: HttpRequest) -> str:
+    """The form's side, `a` or `b`; Refused 400 otherwise."""
+    value = request.POST.get("side", "")
+    if value not in ("a", "b"):
+        raise Refused(400, "side", _("This form is incomplete. Reload the page and send it again."))
+    return value
+
+
+def reply(request: HttpRequest, battle: Battle) -> Reply:
+    """The answer that a form speaks of."""
+    return get_object_or_404(Reply, turn__battle=battle, turn__number=number(request), side=side(request))

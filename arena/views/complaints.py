@@ -1,0 +1,40 @@
+"""Reporting an answer, and appealing against a blocked prompt."""
+
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from arena import appeals, battles
+from arena.errors import Refused
+from arena.models import Battle, GateBlock
+from arena.models.moderation import ReportReason
+from arena.views import access
+from arena.views.answers import refusable, show
+
+
+@require_POST
+@refusable
+@access.owned
+def report(request: HttpRequest, battle: Battle) -> HttpResponse:
+    reason = request.POST.get("reason", "")
+    if reason not in ReportReason.values:
+        raise Refused(400, "reason", _("Please choose what is wrong with the answer."))
+    battles.report(access.reply(request, battle), request.visitor, reason, request.POST.get("text", ""))
+    return render(request, "battle/reported.html") if access.wants_fragment(request) else show(request, battle)
+
+
+@require_POST
+@refusable
+def appeal(request: HttpRequest) -> HttpResponse:
+    """Only the person whose prompt was blocked may appeal."""
+    try:
+        block_id = UUID(request.POST.get("block", ""))
+    except ValueError:
+        raise Http404("no such block") from None
+    block = get_object_or_404(GateBlock, pk=block_id, visitor=request.visitor, visitor__isnull=False)
+    appeals.appeal(block, request.POST.get("text", ""))
+    template = "battle/appealed.html#thanks" if access.wants_fragment(request) else "battle/appealed.html"
+    return render(request, template)

@@ -1,0 +1,48 @@
+"""Error pages: what happened, what it means, what to do. Never a raw error."""
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+
+def _words(status: int) -> tuple[str, str]:
+    return {
+        400: (_("This request makes no sense to us"), _("Reload the page you came from and try again.")),
+        403: (_("Not allowed"), _("Reload the page you came from; if it happens again, allow cookies for this site.")),
+        404: (_("Nothing is here"), _("The address is wrong, or the page belongs to somebody else.")),
+        410: (_("This is gone"), _("It has expired or was taken back.")),
+        413: (_("Too much text"), _("Shorten your text and send it again.")),
+        429: (_("Too many requests"), _("Wait a minute, then try again.")),
+        500: (_("Something broke on our side"), _("Your votes are safe. Try again in a minute.")),
+        503: (_("The arena cannot answer right now"), _("Try again in a minute.")),
+    }[status]
+
+
+def error_page(request: HttpRequest, status: int) -> HttpResponse:
+    title, advice = _words(status)
+    return render(request, "errors/error.html", {"status": status, "title": title, "advice": advice}, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 413 if isinstance(exception, RequestDataTooBig) else 400)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return error_page(request, 403)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return error_page(request, 403)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_page(request, 404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Rendered without the request: whatever broke may break again in a context processor."""
+    title, advice = _words(500)
+    context = {"status": 500, "title": title, "advice": advice}
+    return HttpResponse(render_to_string("errors/error.html", context), status=500)

@@ -1,0 +1,26 @@
+"""The operator's own pages (/terms, /privacy, /about) and pages that have nothing to show yet."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils.safestring import mark_safe
+from django.views.decorators.http import require_GET
+
+from arena import markdown
+from arena.models import PageVersion
+
+
+@require_GET
+def page(request: HttpRequest, slug: str) -> HttpResponse:
+    """The newest version, or the one that `?version=` names: consents point at versions, so old ones stay readable."""
+    versions = PageVersion.objects.select_related("page").filter(page_id=slug).order_by("-number")
+    wanted = request.GET.get("version", "")
+    if wanted.isascii() and wanted.isdigit() and len(wanted) < 6:
+        versions = versions.filter(number=int(wanted))
+    version = get_object_or_404(versions[:1])
+    html = mark_safe(markdown.render(version.text))  # noqa: S308 - made safe by arena.markdown
+    return render(request, "pages/page.html", {"version": version, "html": html})
+
+
+@require_GET
+def datasets(request: HttpRequest) -> HttpResponse:
+    return render(request, "pages/datasets.html")

@@ -1,0 +1,185 @@
+"""What a battle page shows, read from the rows. Before the vote nothing here touches a contestant, revision or deployment."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.safestring import SafeString, mark_safe
+
+from arena.ids import uuid4
+from arena.models import Battle, Reply, Report, Side, Turn, Vote
+from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState
+from arena.models.contestants import ContestantRevision
+
+LONG_PROMPT = 280  # characters; a longer question is set smaller and scrolls
+
+
+@dataclass(frozen=True)
+class Card:
+    """A contestant after the vote. Under a codename only the codename is told."""
+
+    name: str
+    slug: str
+    organisation: str = ""
+    licence: str = ""
+    adapter: str = ""
+    anonymous_until: Any = None
+    first_word_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One side of one turn."""
+
+    side: str
+    attempt: int
+    state: str  # open, done, stopped, early, length, failed
+    html: SafeString = field(default_factory=lambda: mark_safe(""))
+    can_retry: bool = False
+    reported: bool = False
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A prompt and its two answers."""
+
+    number: int
+    prompt: str
+    answers: list[Answer]
+    open: bool
+    post_reveal: bool
+
+    @property
+    def long(self) -> bool:
+        return len(self.prompt) > LONG_PROMPT or self.prompt.count("\n") > 4
+
+
+class Scene:
+    """A battle as its owner sees it."""
+
+    def __init__(self, battle: Battle) -> None:
+        self.battle = battle
+
+    @cached_property
+    def exchanges(self) -> list[Exchange]:
+        turns = self.battle.turns.select_related("prompt").prefetch_related("replies__message")
+        return [self._exchange(turn) for turn in turns]
+
+    @cached_property
+    def _reported(self) -> set[Any]:
+        mine = Report.objects.filter(reply__turn__battle=self.battle, visitor_id=self.battle.visitor_id)
+        return set(mine.values_list("reply_id", flat=True))
+
+    def _exchange(self, turn: Turn) -> Exchange:
+        is_open = turn.state != TurnState.DONE
+        answers = [self._answer(turn, reply) for reply in turn.replies.all()]
+        return Exchange(turn.number, turn.prompt.text, answers, is_open, turn.post_reveal)
+
+    def _answer(self, turn: Turn, reply: Reply) -> Answer:
+        state = _answer_state(turn, reply)
+        stored = turn.state == TurnState.DONE and reply.message is not None
+        return Answer(
+            side=reply.side,
+            attempt=reply.attempt,
+            state=state,
+            html=mark_safe(reply.message.html if stored and reply.message else ""),  # noqa: S308 - made by arena.markdown
+            can_retry=state in ("failed", "early") and (turn.post_reveal or not self.revealed) and not self.over,
+            reported=reply.pk in self._reported,
+        )
+
+    @property
+    def first(self) -> Exchange | None:
+        return self.exchanges[0] if self.exchanges else None
+
+    @property
+    def last(self) -> Exchange | None:
+        return self.exchanges[-1] if self.exchanges else None
+
+    @property
+    def revealed(self) -> bool:
+        return self.battle.revealed
+
+    @property
+    def over(self) -> bool:
+        return self.battle.state == BattleState.VOID
+
+    @property
+    def streaming(self) -> bool:
+        return bool(self.last and self.last.open)
+
+    @property
+    def failed_sides(self) -> list[str]:
+        return [answer.side for answer in self.last.answers if answer.state == "failed"] if self.last else []
+
+    @property
+    def phase(self) -> str:
+        """`streaming`, `failed`, `ready`, `voted` or `void`: which dock the page shows."""
+        if self.streaming:
+            return "streaming"
+        return "voted" if self.revealed else str(self.battle.state)
+
+    @property
+    def stream_url(self) -> str:
+        """The event stream of the open turn, "" when nothing is being written."""
+        url = reverse("battle", args=[self.battle.pk])
+        return f"{url}turns/{self.last.number}/stream" if self.last and self.streaming else ""
+
+    @property
+    def can_send(self) -> bool:
+        room = len(self.exchanges) < settings.MAX_TURNS
+        return room and self.phase in ("ready", "voted") and not self.failed_sides
+
+    @cached_property
+    def vote(self) -> Vote | None:
+        return Vote.objects.filter(battle=self.battle).first() if self.revealed else None
+
+    @cached_property
+    def first_vote(self) -> bool:
+        return self.battle.visitor_id is not None and self.battle.visitor.votes.count() == 1  # type: ignore[union-attr]
+
+    @cached_property
+    def cards(self) -> dict[str, Card]:
+        """The contestants by side; empty until the vote is stored."""
+        if not self.revealed:
+            return {}
+        return {side: _card(self.battle.revision(side), self._first_word(side)) for side in Side.values}
+
+    def _first_word(self, side: str) -> float | None:
+        reply = Reply.objects.filter(turn__battle=self.battle, side=side, turn__post_reveal=False).last()
+        if reply is None or reply.first_token_at is None or reply.started_at is None:
+            return None
+        return max(0.0, (reply.first_token_at - reply.started_at).total_seconds())
+
+    @property
+    def heads(self) -> list[tuple[str, Card | None]]:
+        return [(side, self.cards.get(side)) for side in Side.values]
+
+
+def _answer_state(turn: Turn, reply: Reply) -> str:
+    if turn.state != TurnState.DONE:
+        return "open"
+    if reply.state != ReplyState.DONE:
+        return "failed"
+    return "done" if reply.finish_reason == FinishReason.STOP else reply.finish_reason
+
+
+def _card(revision: ContestantRevision, first_word_s: float | None) -> Card:
+    contestant = revision.contestant
+    if contestant.anonymous:
+        return Card(contestant.codename, contestant.public_slug, anonymous_until=contestant.anonymous_until)
+    return Card(
+        name=contestant.name,
+        slug=contestant.public_slug,
+        organisation=contestant.organisation,
+        licence=contestant.licence,
+        adapter=revision.model if revision.adapter_id else "",
+        first_word_s=first_word_s,
+    )
+
+
+def scene_context(battle: Battle) -> dict[str, Any]:
+    """Template context of the battle page and of its part; `key` is fresh for the next send."""
+    battle.refresh_from_db()
+    return {"scene": Scene(battle), "battle_id": battle.pk, "key": uuid4(), "limit": settings.PROMPT_MAX_CHARS}

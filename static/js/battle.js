@@ -1,0 +1,248 @@
+// One battle: reads the turn's event stream, shows both sides as they grow, and asks the server for the page when it ends.
+(() => {
+  const RETRY_MS = 2000;
+  const MAX_RETRY_MS = 15000;
+  const NEAR_END = 96; // px from the end that still count as "at the end"
+
+  let source = null;
+  let openUrl = "";
+  let retryMs = RETRY_MS;
+  let following = true;
+
+  const battle = () => document.getElementById("battle");
+  const ring = () => document.getElementById("ring");
+  const turn = () => [...document.querySelectorAll(".turn")].pop();
+  const answer = (side) => turn()?.querySelector(`.answer.${side}`);
+
+  // --- the stream -----------------------------------------------------------------------------------------------
+  function attach() {
+    const url = battle()?.dataset.stream || "";
+    if (url === openUrl && source) return;
+    close();
+    if (url) open(url);
+  }
+
+  function open(url) {
+    openUrl = url;
+    following = true;
+    source = new EventSource(url);
+    const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
+    on("status", showStatus);
+    on("reset", reset);
+    on("frame", frame);
+    on("side", sideEnded);
+    on("done", ended);
+    source.onopen = () => (retryMs = RETRY_MS);
+    source.onerror = () => {
+      say("", battle()?.dataset.tLost);
+      if (source?.readyState === EventSource.CLOSED) giveUp();
+    };
+  }
+
+  function close() {
+    source?.close();
+    source = null;
+    openUrl = "";
+  }
+
+  // The browser has stopped trying (the server refused the stream): ask for the page, which says how things stand.
+  function giveUp() {
+    close();
+    setTimeout(refresh, retryMs);
+    retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
+  }
+
+  async function refresh() {
+    const here = battle();
+    if (!here) return;
+    try {
+      await htmx.ajax("GET", here.dataset.url, { source: here, target: here, swap: "outerMorph" });
+    } catch {
+      setTimeout(refresh, retryMs);
+    }
+  }
+
+  // --- what the events do ---------------------------------------------------------------------------------------
+  function showStatus({ state, position, eta_s: eta }) {
+    const words = battle().dataset;
+    let text = { busy: words.tBusy, thinking: words.tThinking, writing: words.tWriting }[state];
+    if (state === "queued") {
+      text = words.tQueued.replace("%p", position ?? "…");
+      if (eta != null) text += `, ${words.tEta.replace("%s", eta)}`;
+    }
+    if (!text) return;
+    for (const side of ["a", "b"]) {
+      if (answer(side)?.classList.contains("live")) say(side, text, true);
+    }
+  }
+
+  function say(side, text, busy = false) {
+    for (const out of document.querySelectorAll(side ? `[data-status="${side}"]` : "[data-status]")) {
+      const dot = Object.assign(document.createElement("span"), { className: "dot" });
+      const words = Object.assign(document.createElement("span"), { textContent: text ?? "" });
+      out.replaceChildren(...(busy ? [dot, words] : [words]));
+    }
+  }
+
+  function reset({ side, attempt }) {
+    const section = answer(side);
+    if (!section) return;
+    section.dataset.attempt = attempt;
+    section.classList.add("live");
+    section.setAttribute("aria-busy", "true");
+    const text = section.querySelector(".text");
+    text.replaceChildren(Object.assign(document.createElement("p"), { className: "tail" }));
+  }
+
+  function frame(sides) {
+    const atEnd = following && nearEnd();
+    for (const [side, part] of Object.entries(sides)) {
+      const section = answer(side);
+      if (!section || part.n < Number(section.dataset.attempt)) continue; // words of an attempt that was given up
+      if (part.n > Number(section.dataset.attempt)) reset({ side, attempt: part.n });
+      grow(section, part);
+      if (ring().dataset.tab !== side) news(side, true);
+    }
+    if (atEnd) toEnd();
+    chip();
+  }
+
+  function grow(section, { blocks, tail, add }) {
+    const text = section.querySelector(".text");
+    let open = text.querySelector(":scope > .tail");
+    if (!open) text.append((open = Object.assign(document.createElement("p"), { className: "tail" })));
+    if (blocks?.length) {
+      const closed = document.createElement("template");
+      closed.innerHTML = blocks.join(""); // made safe by the server; scripts of a template never run
+      text.insertBefore(closed.content, open);
+      window.agonText?.enhance(text);
+    }
+    if (tail != null) open.textContent = tail;
+    else if (add) open.append(add);
+  }
+
+  function sideEnded({ side, attempt, state }) {
+    const section = answer(side);
+    if (!section || attempt < Number(section.dataset.attempt)) return;
+    section.classList.remove("live");
+    section.removeAttribute("aria-busy");
+    const words = battle().dataset;
+    say(side, { done: words.tDone, stopped: words.tStopped, early: words.tEarly, failed: words.tFailed }[state]);
+    document.querySelector(`[data-stop="${side}"]`)?.setAttribute("hidden", "");
+    if (state !== "failed") window.agon?.say(side === "a" ? words.tSaidA : words.tSaidB);
+  }
+
+  async function ended({ next }) {
+    close();
+    if (next) return location.replace(next);
+    await refresh();
+  }
+
+  // --- after the server's page has been put in place ----------------------------------------------------------------
+  function afterSwap() {
+    if (!battle()) return;
+    const before = phase;
+    phase = battle().dataset.phase;
+    attach();
+    chip();
+    if (before === phase) return;
+    if (phase === "ready") offerVote();
+    if (phase === "voted" && before !== "streaming") land("result");
+    if (phase === "streaming") toEnd();
+  }
+
+  let phase = "";
+
+  function offerVote() {
+    window.agon?.say(battle().dataset.tVote);
+    const busy = document.activeElement?.matches("textarea, input, select") && document.activeElement.value;
+    if (!busy) document.getElementById("vote")?.focus({ preventScroll: true });
+  }
+
+  function land(id) {
+    const node = document.getElementById(id);
+    node?.focus({ preventScroll: true });
+    node?.scrollIntoView({ block: "nearest" });
+  }
+
+  // --- reading ------------------------------------------------------------------------------------------------------
+  const page = () => document.scrollingElement;
+  const nearEnd = () => page().scrollHeight - page().scrollTop - window.innerHeight < NEAR_END;
+  const toEnd = () => page().scrollTo({ top: page().scrollHeight, behavior: "instant" });
+
+  function chip() {
+    const button = document.querySelector("[data-jump]");
+    if (button) button.hidden = !source || nearEnd();
+  }
+
+  function news(side, on) {
+    const dot = document.querySelector(`[data-tab-of="${side}"] [data-news]`);
+    if (dot) dot.hidden = !on;
+  }
+
+  function showTab(side, focus = false) {
+    ring().dataset.tab = side;
+    for (const tab of document.querySelectorAll("[data-tab-of]")) {
+      const chosen = tab.dataset.tabOf === side;
+      tab.setAttribute("aria-selected", String(chosen));
+      tab.tabIndex = chosen ? 0 : -1;
+      if (chosen && focus) tab.focus();
+    }
+    news(side, false);
+  }
+
+  function widen(button) {
+    const side = button.dataset.widen;
+    const on = ring().dataset.wide !== side;
+    ring().dataset.wide = on ? side : "";
+    button.setAttribute("aria-pressed", String(on));
+  }
+
+  function askAgain(button) {
+    const open = document.getElementById("dock").classList.toggle("asking");
+    button.setAttribute("aria-expanded", String(open));
+    if (open) document.getElementById("prompt")?.focus();
+  }
+
+  function onClick(event) {
+    const button = event.target.closest?.("button");
+    if (!button) return;
+    if (button.dataset.tabOf) showTab(button.dataset.tabOf);
+    else if (button.dataset.widen) widen(button);
+    else if ("jump" in button.dataset) toEnd();
+    else if ("askAgain" in button.dataset) askAgain(button);
+  }
+
+  // A swipe across the answers changes the tab, unless it scrolls something or is rather vertical.
+  let touch = null;
+  function onTouchStart(event) {
+    const inside = event.target.closest?.(".turn") && !event.target.closest("pre, .table, .math, textarea, input");
+    touch = inside && event.touches.length === 1 ? event.touches[0] : null;
+  }
+  function onTouchEnd(event) {
+    if (!touch || !ring() || getComputedStyle(document.querySelector(".panetabs")).display === "none") return;
+    const dx = event.changedTouches[0].clientX - touch.clientX;
+    const dy = event.changedTouches[0].clientY - touch.clientY;
+    touch = null;
+    if (Math.abs(dx) < 60 || Math.abs(dx) < 2 * Math.abs(dy)) return;
+    const forward = document.documentElement.dir === "rtl" ? dx > 0 : dx < 0;
+    showTab(forward ? "b" : "a");
+  }
+
+  document.addEventListener("click", onClick);
+  document.addEventListener("keydown", (event) => {
+    if (!event.target.matches?.("[role=tab]") || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    showTab(ring().dataset.tab === "a" ? "b" : "a", true);
+  });
+  document.addEventListener("touchstart", onTouchStart, { passive: true });
+  document.addEventListener("touchend", onTouchEnd, { passive: true });
+  window.addEventListener("scroll", () => ((following = nearEnd()), chip()), { passive: true });
+  document.addEventListener("htmx:after:swap", afterSwap);
+  document.addEventListener("DOMContentLoaded", () => {
+    phase = battle()?.dataset.phase ?? "";
+    showTab("a");
+    attach();
+  });
+  window.addEventListener("pagehide", close);
+  window.addEventListener("pageshow", (event) => event.persisted && refresh());
+})();
