@@ -1,0 +1,98 @@
+"""The page pool: layout, typed views, owners, no page lost or given twice."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.engine.pages import Kind, Layout, OutOfPages, PagePool
+
+CPU = torch.device("cpu")
+
+
+def layout(**changes) -> Layout:
+    given_ = {"layers": 3, "kv_heads": 2, "head_dim": 8, "tokens": 4, "dtype": torch.float32}
+    return Layout(**(given_ | changes))
+
+
+@given(
+    layers=st.integers(1, 5),
+    kv_heads=st.integers(1, 3),
+    head_dim=st.sampled_from([2, 8, 64]),
+    tokens=st.sampled_from([1, 4, 16]),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+    label_bytes=st.integers(0, 40),
+)
+@settings(max_examples=50, deadline=None)
+def test_views_tile_the_page_without_overlap(layers, kv_heads, head_dim, tokens, dtype, label_bytes):
+    """Any KV type and head count: every layer's rows and labels have bytes of their own, inside their page."""
+    lay = Layout(layers, kv_heads, head_dim, tokens, dtype, label_bytes)
+    pool = PagePool(lay, 4 * lay.page_bytes, CPU)
+    assert pool.capacity == 3
+    table = pool.slab_table().view(4, lay.slabs, lay.slab_items)
+    for layer in range(layers):
+        table[2, layer] = layer + 1
+        pool.labels(layer)[2] = layer + 101
+    for layer in range(layers):
+        assert bool((table[2, layer] == layer + 1).all())
+        assert bool((pool.labels(layer)[2] == layer + 101).all())
+        rows = pool.token_table().view(4, lay.slabs, tokens, -1)[2, layer]
+        assert rows.shape == (tokens, 2 * kv_heads * head_dim) and bool((rows == layer + 1).all())
+    others = [pool.page_bytes(page) for page in (0, 1, 3)]
+    assert not any(bool(page.any()) for page in others)
+
+
+def test_adapter_rows_of_any_width_lie_in_the_same_pages():
+    """Under GQA an adapter row is wider than a KV row; both fit, and a page that changes its kind is cleared."""
+    pool = PagePool(layout(), 3 * layout().page_bytes, CPU)
+    page = pool.alloc(1, Kind.ADAPTER)[0]
+    for width, dtype in ((100, torch.float32), (7, torch.bfloat16)):
+        rows = pool.rows(page, width, dtype)
+        assert rows.shape == (layout().page_bytes // (width * dtype.itemsize), width)
+        rows.fill_(torch.nan)
+    pool.release([page])
+    assert pool.alloc(1, Kind.KV) == [page]
+    assert not bool(pool.page_bytes(page).any())
+
+
+def test_owners():
+    pool = PagePool(layout(), 6 * layout().page_bytes, CPU)
+    pages = pool.alloc(3)
+    assert pages == [1, 2, 3] and pool.used == 3
+    pool.share(pages[:1])
+    pool.release(pages)
+    assert (pool.used, pool.refs(1), pool.refs(2)) == (1, 1, 0)
+    pool.release(pages[:1])
+    assert pool.used == 0 and pool.alloc(1) == [1], "pages that were touched come back first"
+
+
+def test_mistakes_are_refused_and_change_nothing():
+    pool = PagePool(layout(), 4 * layout().page_bytes, CPU)
+    pages = pool.alloc(2)
+    with pytest.raises(OutOfPages, match="2 pages wanted, 1 of 3 free"):
+        pool.alloc(2)
+    assert pool.used == 2
+    pool.release(pages)
+    for call in (pool.release, pool.share):
+        for wrong in (pages[:1], [0], [99], [-1]):
+            with pytest.raises(ValueError, match="held by nobody"):
+                call(wrong)
+    with pytest.raises(OutOfPages, match="no two pages"):
+        PagePool(layout(), layout().page_bytes, CPU)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["alloc", "share", "release"]), st.integers(0, 6)), max_size=60))
+def test_accounting_matches_a_plain_count(actions):
+    pool = PagePool(layout(), 8 * layout().page_bytes, CPU)
+    owners: list[list[int]] = []
+    for action, n in actions:
+        if action == "alloc" and n <= pool.free:
+            owners.append(pool.alloc(n))
+        elif action == "share" and owners:
+            pool.share(owners[n % len(owners)])
+            owners.append(list(owners[n % len(owners)]))
+        elif action == "release" and owners:
+            pool.release(owners.pop(n % len(owners)))
+        held = {page for group in owners for page in group}
+        assert pool.used == len(held) and 0 not in held
+        assert all(pool.refs(page) == sum(page in group for group in owners) for page in range(1, 8))
