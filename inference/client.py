@@ -107,7 +107,10 @@ class Client:
             async with asyncio.timeout(target.timeouts.connect_s + target.timeouts.first_token_s):
                 try:
                     response = await self._send(target, wanted)
-                except aiohttp.ServerDisconnectedError:  # most likely a kept connection that the server had given up
+                except aiohttp.ClientConnectorError:
+                    raise
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                    # Most likely a kept connection that the server had given up meanwhile.
                     response = await self._send(target, wanted)
         except aiohttp.ServerTimeoutError:
             raise UpstreamFailed("unreachable", said="no connection in time") from None

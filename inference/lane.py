@@ -168,10 +168,11 @@ class Place:
         self.admission.result()
 
     def _news(self, now: float) -> Queued:
-        scheduler = self.lane.scheduler
-        eta = scheduler.eta_s(self.request)
+        position, eta = self.lane.scheduler.position(self.request), self.lane.scheduler.eta_s(self.request)
         paused = self.lane.paused_until - now
-        return Queued(scheduler.position(self.request), max(eta or 0.0, paused) if paused > 0 else eta)
+        if paused > 0:  # the pause says more than the pace so far
+            eta = paused if position == 1 else max(eta or 0.0, paused)
+        return Queued(position, eta)
 
     def note(self, event: Event) -> None:
         """Count what the request receives, for the policy and for the deployment's health."""
