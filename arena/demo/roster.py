@@ -1,9 +1,11 @@
 """Rows for the demo roster: contestants, their first revisions, adapters, and the local engine that serves them."""
 
 from decimal import Decimal
+from typing import Any
 
+from arena import registry
 from arena.embedded import run_dir
-from arena.models import Contestant, ContestantRevision
+from arena.models import Contestant
 from inference.demo.roster import ROSTER, DemoContestant
 from inference.models import Adapter, Deployment, EndpointKind, EngineEndpoint
 from inference.target import UNIX
@@ -41,35 +43,41 @@ def refresh() -> None:
 
 
 def _contestant(entry: DemoContestant, endpoint: EngineEndpoint) -> Contestant:
-    contestant, _ = Contestant.objects.get_or_create(
-        slug=entry.slug,
-        defaults={
-            "name": entry.name,
-            "organisation": entry.organisation,
-            "licence": entry.licence,
-            "open_weights": True,
-            "released_on": entry.released_on,
-            "description": entry.description,
-            "price_in": Decimal(str(entry.price_input)),
-            "price_out": Decimal(str(entry.price_output)),
-            "demo": True,
-        },
-    )
     adapter = _adapter(entry)
-    if not contestant.revisions.exists():
-        ContestantRevision.objects.create(
-            contestant=contestant,
-            number=1,
-            model=entry.base_model,
-            adapter=adapter,
-            context_length=entry.context,
-            system_prompt=entry.system_prompt,
-            **entry.sampling.as_dict(),
-        )
+    contestant = Contestant.objects.filter(slug=entry.slug).first()
+    if contestant is None:
+        contestant = registry.create(_shown(entry), _told(entry, adapter))
+    elif registry.current_revision(contestant) is None:
+        registry.revise(contestant, **_told(entry, adapter))
     Deployment.objects.get_or_create(
         model=entry.base_model, adapter=adapter, endpoint=endpoint, defaults={"upstream_name": entry.upstream_name}
     )
     return contestant
+
+
+def _shown(entry: DemoContestant) -> dict[str, Any]:
+    return {
+        "slug": entry.slug,
+        "name": entry.name,
+        "organisation": entry.organisation,
+        "licence": entry.licence,
+        "open_weights": True,
+        "released_on": entry.released_on,
+        "description": entry.description,
+        "price_in": Decimal(str(entry.price_input)),
+        "price_out": Decimal(str(entry.price_output)),
+        "demo": True,
+    }
+
+
+def _told(entry: DemoContestant, adapter: Adapter | None) -> dict[str, Any]:
+    return {
+        "model": entry.base_model,
+        "adapter": adapter,
+        "context_length": entry.context,
+        "system_prompt": entry.system_prompt,
+        **entry.sampling.as_dict(),
+    }
 
 
 def _adapter(entry: DemoContestant) -> Adapter | None:

@@ -1,0 +1,154 @@
+"""Publishing: one origin per board, a snapshot only when counts changed, bounded history, and an announcement."""
+
+import subprocess
+import sys
+
+import pytest
+import redis
+from django.core.management import call_command
+
+from arena.live import broadcast
+from arena.models import VoteEvent
+from ranking import demo, fitting
+from ranking.models import BoardSnapshot, PairCount
+from ranking.tasks import refit
+from tests.ranking import rows
+
+
+@pytest.fixture
+def announced(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """Messages that would go to every open socket; the way there is tested in tests/arena/test_live.py."""
+    sent: list[dict] = []
+    monkeypatch.setattr(broadcast, "send", lambda group, message: sent.append(message) or True)
+    return sent
+
+
+@pytest.mark.django_db
+def test_an_empty_installation_publishes_nothing(announced: list[dict]) -> None:
+    assert fitting.refit() == [] and announced == []
+
+
+@pytest.mark.django_db
+def test_live_and_demo_votes_never_share_a_board(announced: list[dict]) -> None:
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=6, losses=2, origin="live")
+    rows.ballot(a, b, wins=1, losses=9, origin="demo")
+    live, demo_board = fitting.refit()
+    assert (live.origin, live.votes, demo_board.origin, demo_board.votes) == ("live", 8, "demo", 10)
+    assert [snapshot.board["models"][0]["model"] for snapshot in (live, demo_board)] == [str(a.id), str(b.id)]
+    assert [message["origin"] for message in announced] == ["live", "demo"]
+
+
+@pytest.mark.django_db
+def test_imported_votes_are_counted_and_appear_on_no_public_board(announced: list[dict]) -> None:
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=6, losses=2, origin="import:x")
+    assert fitting.refit() == []
+    assert sum(rows.stored("import:x").values()) == 8
+
+
+@pytest.mark.django_db
+def test_a_snapshot_is_stored_only_when_counts_have_changed(announced: list[dict]) -> None:
+    a, b = rows.contestants(2)
+    cast = rows.cast(a, b, "a")
+    rows.ballot(a, b, wins=3, losses=3)
+    assert refit() == 1 and refit() == 0
+    rows.cast(a, b, "a", ranked=False)
+    assert refit() == 0
+    rows.follow(cast, "void")
+    assert refit() == 1
+    assert [snapshot.votes for snapshot in BoardSnapshot.objects.order_by("fitted_at")] == [7, 6]
+
+
+@pytest.mark.django_db
+def test_a_new_method_refits_the_same_counts(announced: list[dict], monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=3, losses=3)
+    fitting.refit()
+    monkeypatch.setattr("ranking.method.VERSION", 2)
+    assert [snapshot.board["version"] for snapshot in fitting.refit()] == [2]
+
+
+@pytest.mark.django_db
+def test_the_stored_seed_rebuilds_the_stored_board(announced: list[dict]) -> None:
+    from ranking.board import Cell, build
+
+    models = rows.contestants(3)
+    for better, worse in ((0, 1), (1, 2), (0, 2)):
+        rows.ballot(models[better], models[worse], wins=7, losses=3, ties=2)
+    (snapshot,) = fitting.refit()
+    rebuilt = build([Cell(*row) for row in fitting.cells("live")], snapshot.seed)
+    assert {**rebuilt, "fingerprint": snapshot.board["fingerprint"]} == snapshot.board
+
+
+@pytest.mark.django_db
+def test_history_is_bounded_per_origin(announced: list[dict], settings: object) -> None:
+    settings.BOARD_SNAPSHOTS_KEPT = 2  # type: ignore[attr-defined]
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=1, losses=1, origin="demo")
+    for _ in range(4):
+        rows.ballot(a, b, wins=1, losses=1)
+        fitting.refit()
+    assert BoardSnapshot.objects.filter(origin="demo").count() == 1
+    assert list(BoardSnapshot.objects.filter(origin="live").order_by("votes").values_list("votes", flat=True)) == [6, 8]
+
+
+@pytest.mark.django_db
+def test_when_every_vote_was_voided_the_board_is_published_empty(announced: list[dict]) -> None:
+    a, b = rows.contestants(2)
+    cast = rows.cast(a, b, "a")
+    fitting.refit()
+    rows.follow(cast, "void")
+    (snapshot,) = fitting.refit()
+    assert (snapshot.votes, snapshot.board["state"]) == (0, "empty")
+
+
+@pytest.mark.django_db
+def test_wiping_the_demo_leaves_the_live_board_alone(announced: list[dict]) -> None:
+    a, b = rows.contestants(2)
+    rows.cast(a, b, "a", origin="demo")
+    rows.ballot(a, b, wins=1, losses=9, origin="demo")
+    rows.cast(a, b, "a")
+    fitting.refit()
+    assert demo.wipe() == 1
+    for model in (VoteEvent, PairCount, BoardSnapshot):
+        assert list(model.objects.values_list("origin", flat=True)) == ["live"]
+    assert demo.wipe() == 0
+    a.refresh_from_db()
+
+
+@pytest.mark.django_db
+def test_a_lost_broadcast_does_not_lose_the_board(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away:
+        async def group_send(self, group: str, message: dict) -> None:
+            raise redis.ConnectionError("connection refused")
+
+    monkeypatch.setattr(broadcast, "get_channel_layer", Away)
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=3, losses=3)
+    assert len(fitting.refit()) == 1
+    assert "not broadcast (board)" in caplog.text
+
+
+@pytest.mark.django_db
+def test_the_refit_command_says_what_it_did(announced: list[dict], capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=3, losses=3)
+    call_command("refit")
+    call_command("refit")
+    assert capsys.readouterr().out.splitlines() == [
+        "published the live board: 6 votes",
+        "nothing has changed since the last boards",
+    ]
+
+
+@pytest.mark.parametrize(
+    "modules", ["arena.asgi, ranking.views, ranking.admin", "arena.celery, arena.tasks, ranking.tasks"]
+)
+def test_web_and_generate_never_load_numpy(modules: str) -> None:
+    """A process of its own: what a worker loads when it starts, without the batch jobs' own imports."""
+    script = f"import os, sys, django; django.setup(); import {modules}; print(*sorted({{'numpy', 'torch'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr[-2000:]
