@@ -11,7 +11,7 @@ from arena.moderation import gate
 
 
 def not_paused() -> None:
-    config = SiteConfig.objects.get(pk=1)
+    config = SiteConfig.current()
     if config.battles_paused:
         raise Refused(503, "paused", config.pause_message or _("Battles are paused. Please come back later."))
 

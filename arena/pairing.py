@@ -19,6 +19,7 @@ from arena.models import Contestant, ContestantRevision, PairWeight
 from inference.models import Deployment
 
 UNIFORM = "uniform-1"
+Weights = dict[tuple[int, int], float]  # by positions in a list of revisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def in_the_ring(exclude: Collection[UUID] = ()) -> list[ContestantRevision]:
     return list(revisions.select_related("contestant").exclude(contestant_id__in=exclude).order_by("contestant_id"))
 
 
-def pair_weights(revisions: list[ContestantRevision]) -> tuple[dict[tuple[int, int], float], str]:
+def pair_weights(revisions: list[ContestantRevision]) -> tuple[Weights, str]:
     """The weight of each pair of positions in `revisions` (ordered by contestant id), and the sampler that set it."""
     rows = {(row.first_id, row.second_id): row for row in PairWeight.objects.all()}
     default = sum(row.weight for row in rows.values()) / len(rows) if rows else 1.0
@@ -56,6 +57,14 @@ def pair_weights(revisions: list[ContestantRevision]) -> tuple[dict[tuple[int, i
     return {pair: weight for pair, weight in weights.items() if weight > 0}, sampler
 
 
+def choose(rng: random.Random, revisions: list[ContestantRevision], weights: Weights, sampler: str) -> Draw:
+    """Draw one pair by weight and toss a coin for the sides."""
+    pairs = list(weights)
+    i, j = rng.choices(pairs, [weights[pair] for pair in pairs])[0]
+    a, b = (revisions[i], revisions[j]) if rng.random() < 0.5 else (revisions[j], revisions[i])
+    return Draw(a, b, weights[i, j] / sum(weights.values()), sampler)
+
+
 def draw(rng: random.Random, exclude: Collection[UUID] = ()) -> Draw:
     """One pair, sides shuffled. Raises Refused when fewer than two contestants are in the ring."""
     revisions = in_the_ring(exclude)
@@ -64,7 +73,4 @@ def draw(rng: random.Random, exclude: Collection[UUID] = ()) -> Draw:
         raise Refused(
             503, "no_contestants", _("Fewer than two models are available right now. Please try again later.")
         )
-    pairs = list(weights)
-    i, j = rng.choices(pairs, [weights[pair] for pair in pairs])[0]
-    a, b = (revisions[i], revisions[j]) if rng.random() < 0.5 else (revisions[j], revisions[i])
-    return Draw(a, b, weights[i, j] / sum(weights.values()), sampler)
+    return choose(rng, revisions, weights, sampler)

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from arena.embedded import lifecycle
+from tests.stack import Stack
 
 
 class Servers:
@@ -63,6 +66,20 @@ def django_db_modify_db_settings(servers: None, django_db_modify_db_settings_par
     """pytest-django's hook before it creates the test database: the server must run by then."""
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Before pytest-django drops the test database, end the sessions that async tests' threads left open on it."""
+    yield
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        connection.close()
+        connection.close_pool()
+
+
 @pytest.fixture
 def valkey(servers: None) -> Iterator[redis.Redis]:
     """A client of this worker's own Valkey database, emptied before and after."""
@@ -70,3 +87,18 @@ def valkey(servers: None) -> Iterator[redis.Redis]:
         client.flushdb()
         yield client
         client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def running_stack(django_db_blocker: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The whole site, started once per run. Take `stack` instead."""
+    with django_db_blocker.unblock(), Stack() as stack:  # type: ignore[attr-defined]
+        yield stack
+
+
+@pytest.fixture
+def stack(running_stack: Stack, django_db_blocker: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The whole site with a stub engine; models in this test read and write its database. Do not combine with `db`."""
+    running_stack.heal()
+    with django_db_blocker.unblock(), running_stack.orm():  # type: ignore[attr-defined]
+        yield running_stack

@@ -37,13 +37,17 @@ def endpoint(name: str = "stub", **fields: object) -> EngineEndpoint:
     return EngineEndpoint.objects.get_or_create(name=name, defaults=fields)[0]
 
 
-def contestant(name: str | None = None, *, model: str = "stub-fast", **fields: object) -> Contestant:
+def contestant(
+    name: str | None = None, *, model: str = "stub-fast", system_prompt: str = "", **fields: object
+) -> Contestant:
     """A contestant in the ring: current revision, and a deployment of its model on the endpoint `stub`."""
     name = name or f"Contestant {next(_numbers)}"
     made = Contestant.objects.create(
         name=name, slug=name.lower().replace(" ", "-"), organisation=f"Org of {name}", **fields
     )
-    ContestantRevision.objects.create(contestant=made, number=1, model=model, max_tokens=64)
+    ContestantRevision.objects.create(
+        contestant=made, number=1, model=model, system_prompt=system_prompt, max_tokens=64
+    )
     Deployment.objects.get_or_create(model=model, adapter=None, endpoint=endpoint(), defaults={"upstream_name": model})
     return made
 

@@ -1,0 +1,252 @@
+"""One turn in the worker, against a scripted dispatcher: alignment, cadence, stop, failure, replacement."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from arena import turns
+from arena.generation.run import TurnRun
+from arena.models import Battle, Side, Turn
+from arena.models.battles import BattleState
+from inference.events import Finished, GenerationFailed, Opened, Queued, Text, Wanted
+from tests import factories
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
+
+Step = float | str | GenerationFailed | Finished | Queued
+
+
+class ScriptedDispatcher:
+    """Stands in for the endpoints: each side plays its script (seconds to wait, text, an end)."""
+
+    def __init__(self, a: list[Step], b: list[Step]) -> None:
+        self.scripts = [a, b]
+        self.wanted: list[Wanted] = []
+        self.closed = 0
+
+    async def stream(self, wanted: Wanted) -> AsyncIterator[object]:
+        script = self.scripts[len(self.wanted)]
+        self.wanted.append(wanted)
+        try:
+            for step in script:
+                if isinstance(step, float):
+                    await asyncio.sleep(step)
+                elif isinstance(step, str):
+                    yield Text(step)
+                elif isinstance(step, GenerationFailed):
+                    raise step
+                else:
+                    yield step
+        finally:
+            self.closed += 1
+
+
+END = Finished("stop", 3, 4)
+
+
+class Played:
+    """What a run told the browser and left in the database."""
+
+    def __init__(self, told: list[tuple[str, dict]], battle: Battle) -> None:
+        self.told, self.battle = told, battle
+        self.names = [name for name, _data in told]
+
+    def text(self, side: str) -> str:
+        """What the side shows in the end, by the browser's rules."""
+        shown, tail = "", ""
+        for name, data in self.told:
+            if name == "reset" and data["side"] == side:
+                shown = tail = ""
+            elif name == "frame" and side in data:
+                frame = data[side]
+                shown += "".join(frame.get("blocks", []))
+                tail = frame["tail"] if "tail" in frame else tail + frame["add"]
+        return shown + tail
+
+    def first(self, side: str) -> int:
+        return next(i for i, (name, data) in enumerate(self.told) if name == "frame" and side in data)
+
+    def end(self, side: str) -> str:
+        return next(data["state"] for name, data in self.told if name == "side" and data["side"] == side)
+
+
+async def play(turn: Turn, dispatcher: ScriptedDispatcher, during: Callable[[TurnRun], None] | None = None) -> Played:
+    brief = await sync_to_async(turns.claim)(turn.id, "me")
+    told: list[tuple[str, dict]] = []
+
+    def tell(_turn: UUID, *batch: tuple[str, dict]) -> None:
+        told.extend(batch)
+
+    run = TurnRun(brief, "me", dispatcher, tell)  # type: ignore[arg-type]
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.01)
+            if during:
+                during(run)
+            run.tick()
+
+    ticking = asyncio.create_task(tick())
+    async with asyncio.timeout(20):
+        await run.run()
+    ticking.cancel()
+    return Played(told, await Battle.objects.aget(pk=turn.battle_id))
+
+
+async def begin(size: int = 2) -> Turn:
+    await sync_to_async(factories.ring)(size)
+    return await sync_to_async(factories.started)()
+
+
+async def test_both_sides_end_in_one_commit_and_done_comes_last() -> None:
+    turn = await begin()
+    played = await play(turn, ScriptedDispatcher(["Hel", "lo", END], ["World", END]))
+    assert played.names[0] == "status"
+    assert played.told[-1] == ("done", {"battle": "ready"})
+    assert "Hello" in played.text("a")
+    assert "World" in played.text("b")
+    assert played.battle.state == BattleState.READY
+    reply = await turn.replies.select_related("message").aget(side="a")
+    assert reply.message.text == "Hello"
+    assert reply.message.html == "<p>Hello</p>\n"
+    assert (reply.tokens_in, reply.tokens_out) == (3, 4)
+
+
+async def test_the_pair_is_named_to_the_scheduler_and_nobody_else_is() -> None:
+    turn = await begin()
+    dispatcher = ScriptedDispatcher(["x", END], ["y", END])
+    await play(turn, dispatcher)
+    first, second = dispatcher.wanted
+    assert first.pair == second.pair == str(turn.id)
+    assert (first.pair_size, first.klass, first.group) == (2, "battle", "g")
+    assert first.client == second.client == first.cache_salt
+    assert first.seed != second.seed
+
+
+async def test_the_faster_side_waits_for_the_slower() -> None:
+    played = await play(await begin(), ScriptedDispatcher(["fast", 0.3, END], [0.2, "slow", END]))
+    frames = [data for name, data in played.told if name == "frame"]
+    assert set(frames[0]) == {"a", "b"}
+
+
+async def test_but_not_longer_than_the_bound(settings: object) -> None:
+    settings.START_ALIGN_S = 0.05
+    played = await play(await begin(), ScriptedDispatcher(["fast", 0.4, END], [0.3, "slow", END]))
+    assert played.first("a") < played.first("b")
+
+
+async def test_a_position_in_the_queue_is_one_status_for_the_turn() -> None:
+    queued = Queued(3, 12.4)
+    played = await play(await begin(), ScriptedDispatcher([queued, 0.05, "x", END], [0.05, "y", END]))
+    assert ("status", {"state": "queued", "position": 3, "eta_s": 12}) in played.told
+    assert [data["state"] for name, data in played.told if name == "status"][-1] == "writing"
+
+
+async def test_stopping_one_side_keeps_its_text() -> None:
+    def press(run: TurnRun) -> None:
+        if run.released:
+            run.stop({Side.A})
+
+    dispatcher = ScriptedDispatcher(["begun", 30.0, END], ["whole", 0.1, END])
+    played = await play(await begin(), dispatcher, press)
+    assert played.end("a") == "stopped"
+    assert played.end("b") == "done"
+    assert "begun" in played.text("a")
+    assert played.battle.state == BattleState.READY
+    assert dispatcher.closed == 2  # the upstream request was closed, not left to run
+
+
+async def test_a_stream_that_breaks_after_text_ends_early_and_is_votable() -> None:
+    broken = GenerationFailed("truncated", after_text=True)
+    played = await play(await begin(), ScriptedDispatcher(["half", broken], ["whole", END]))
+    assert played.end("a") == "early"
+    assert played.battle.state == BattleState.READY
+
+
+async def test_a_failure_before_any_text_silently_draws_a_new_pair() -> None:
+    turn = await begin(4)
+    failure = GenerationFailed("server_error")
+    played = await play(turn, ScriptedDispatcher([0.05, failure], ["not seen", 5.0, END]))
+    assert played.battle.state == BattleState.VOID
+    assert played.battle.void_reason == "error"
+    assert "frame" not in played.names  # nothing of the old pair reached the browser
+    assert "side" not in played.names
+    assert played.told[-1] == ("done", {"battle": "void", "next": f"/b/{played.battle.successor_id}/"})
+    successor = await Battle.objects.aget(pk=played.battle.successor_id)
+    assert successor.state == BattleState.STREAMING
+
+
+async def test_with_nobody_left_to_draw_the_person_is_offered_a_retry() -> None:
+    failure = GenerationFailed("server_error")
+    played = await play(await begin(2), ScriptedDispatcher([failure], ["whole", END]))
+    assert played.end("a") == "failed"
+    assert "whole" in played.text("b")
+    assert played.battle.state == BattleState.FAILED
+
+
+async def test_a_failure_after_the_other_side_was_seen_is_never_silent(settings: object) -> None:
+    settings.START_ALIGN_S = 0.02
+    failure = GenerationFailed("timeout")
+    played = await play(await begin(4), ScriptedDispatcher([0.3, failure], ["seen", 0.5, END]))
+    assert played.battle.state == BattleState.FAILED
+    assert played.battle.successor_id is None
+
+
+async def test_an_answer_without_text_is_a_failure() -> None:
+    played = await play(await begin(2), ScriptedDispatcher([END], ["whole", END]))
+    assert played.end("a") == "failed"
+    reply = await played.battle.turns.aget()
+    assert (await reply.replies.aget(side="a")).error == "empty"
+
+
+async def test_an_endless_answer_is_cut_at_the_bound(settings: object) -> None:
+    settings.REPLY_MAX_CHARS = 1000
+    played = await play(await begin(), ScriptedDispatcher(["x" * 100] * 50 + [60.0], ["y", END]))
+    turn = await played.battle.turns.aget()
+    reply = await turn.replies.select_related("message").aget(side="a")
+    assert reply.finish_reason == "length"
+    assert len(reply.message.text) == 1000
+
+
+async def test_a_new_attempt_begins_with_a_reset() -> None:
+    turn = await begin()
+    await sync_to_async(turns.claim)(turn.id, "dead worker")
+    await Turn.objects.filter(pk=turn.pk).aupdate(lease_until=turn.created_at)
+    played = await play(turn, ScriptedDispatcher(["x", END], ["y", END]))
+    assert played.told[:2] == [("reset", {"side": "a", "attempt": 2}), ("reset", {"side": "b", "attempt": 2})]
+    assert all(data[s]["n"] == 2 for name, data in played.told if name == "frame" for s in data)
+
+
+async def test_a_snapshot_tells_the_turn_so_far() -> None:
+    seen: list[list] = []
+
+    def look(run: TurnRun) -> None:
+        if run.released and not seen:
+            seen.append(run.snapshot())
+
+    await play(await begin(), ScriptedDispatcher(["# T\n\nbody", 0.1, END], ["y", 0.1, END]), look)
+    resets, frame = seen[0][:2], seen[0][2][1]
+    assert [name for name, _ in resets] == ["reset", "reset"]
+    assert frame["a"]["blocks"] == ["<h1>T</h1>\n"] or "T" in frame["a"]["blocks"][0]
+    assert frame["a"]["tail"] == "body"
+
+
+async def test_losing_the_lease_drops_the_work() -> None:
+    turn = await begin()
+
+    async def steal() -> None:
+        await Turn.objects.filter(pk=turn.pk).aupdate(lease_owner="somebody else")
+
+    class Thief(ScriptedDispatcher):
+        async def stream(self, wanted: Wanted) -> AsyncIterator[object]:
+            await steal()
+            yield Opened(UUID(int=1))
+            yield Text("ghost")
+            yield END
+
+    with pytest.raises(turns.LeaseLost):
+        await play(turn, Thief([], []))
+    assert not await turn.replies.filter(message__isnull=False).aexists()
