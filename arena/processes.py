@@ -15,7 +15,7 @@ from arena.supervisor.process import Process
 from arena.supervisor.state import MARK
 
 DEMO_MODEL = "smollm2-135m-instruct"
-WORKER_FLAGS = ("--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat")
+WORKER_FLAGS = ("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
 CHILD_KB = 250_000  # a prefork child above this is replaced after its task
 
 
@@ -115,7 +115,8 @@ def _celery(name: str, argv: tuple[str, ...], env: dict[str, str] | None = None,
     return _ours(
         name,
         ("-m", "celery", "-q", "-A", "arena", *argv, *node),
-        env={**(env or {}), "AGON_READY_FILE": str(mark)},
+        # root is fine where a container runs us; tasks are JSON, which is what the warning is about
+        env={**(env or {}), "AGON_READY_FILE": str(mark), "PYTHONWARNINGS": "ignore:You're running the worker"},
         ready=mark.exists,
         prepare=lambda: mark.unlink(missing_ok=True),
         stage=2,
