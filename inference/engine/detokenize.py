@@ -24,7 +24,7 @@ class Detokenizer:
         self._decode = decode
         self._window: list[int] = []
         self._shown = 0  # characters of the window's text that are out already
-        self._held = 0  # ids pushed since the window's text was last whole
+        self._held = 0  # ids pushed since text last came of them
 
     def push(self, ids: Sequence[int]) -> str:
         """Text that `ids` complete."""
@@ -38,15 +38,14 @@ class Detokenizer:
             piece = text[self._shown :]
             self._restart(ids)
             return piece
-        if self._held > MAX_HELD:
-            return self.flush()
         piece = whole[self._shown :]
-        self._shown = max(self._shown, len(whole))
-        return piece
+        if piece:
+            self._shown, self._held = len(whole), 0
+        return self.flush() if self._held > MAX_HELD else piece
 
     def flush(self) -> str:
         """All that is held, with U+FFFD for what is no character; the end of the text."""
-        piece = self._decode(self._window)[self._shown :]
+        piece = self._decode(self._window)[self._shown :] if self._window else ""
         self._window, self._shown, self._held = [], 0, 0
         return piece
 
@@ -70,10 +69,11 @@ class StopStrings:
         if not self._stops:
             return text, False
         text = self._held + text
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        # The one that ends first: what is shown must not depend on how many characters came at once.
+        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
             self._held = ""
-            return text[: min(found)], True
+            return text[: min(found)[1]], True
         keep = self._possible_start(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep], False

@@ -77,6 +77,7 @@ def serve(app: EngineApp, sock: socket.socket, ready: str, drain_timeout_s: floa
         app,
         lifespan="off",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
