@@ -243,4 +243,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.text("AGON_LOG_LEVEL", "INFO")},
+    "loggers": {"celery": {"level": env.text("AGON_CELERY_LOG_LEVEL", "WARNING")}},  # INFO is two lines per task
 }
