@@ -15,11 +15,13 @@ from django.urls import path, re_path  # noqa: E402
 from arena.live.routing import websocket_urls  # noqa: E402
 from arena.streams.sse import turn_stream  # noqa: E402
 
+http_routes = [
+    path("b/<uuid:battle>/turns/<int:number>/stream", turn_stream),  # type: ignore[arg-type]
+    re_path(r"", http),  # type: ignore[arg-type]
+]
 application = ProtocolTypeRouter(
     {
-        "http": URLRouter(
-            [path("b/<uuid:battle>/turns/<int:number>/stream", turn_stream), re_path(r"", http)]  # type: ignore[list-item]
-        ),
+        "http": URLRouter(http_routes),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls))),
     }
 )

@@ -225,7 +225,7 @@ def replace(battle_id: UUID, failed: Collection[UUID]) -> bool:
 
 def void(battle: Battle, reason: VoidReason, successor: Battle | None = None) -> bool:
     """Take a battle out of the contest. False when it was voted or void already."""
-    fields = {"state": BattleState.VOID, "void_reason": reason, "expires_at": None}
+    fields: dict[str, object] = {"state": BattleState.VOID, "void_reason": reason, "expires_at": None}
     if successor:
         fields["successor"] = successor
     open_states = [BattleState.STREAMING, BattleState.FAILED, BattleState.READY]

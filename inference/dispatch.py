@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Self
@@ -86,7 +86,7 @@ class Dispatcher:
             lane.close()
         await self.client.close()
 
-    async def stream(self, wanted: Wanted) -> AsyncIterator[Event]:
+    async def stream(self, wanted: Wanted) -> AsyncGenerator[Event, None]:
         """Events of one generation. Raises GenerationFailed; closing the generator aborts the request at the endpoint.
 
         Until the first text another deployment of the same model and adapter takes over silently, with the same seed.

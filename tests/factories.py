@@ -16,6 +16,7 @@ from arena.models import (
     Turn,
     Visitor,
 )
+from arena.models.battles import BattleState
 from arena.turns import Outcome
 from inference.models import Adapter, Deployment, EngineEndpoint
 
@@ -95,3 +96,10 @@ def finish(turn: Turn, a: Outcome | None = None, b: Outcome | None = None) -> Ba
 def ready(by: Visitor | None = None, **texts: Outcome) -> Battle:
     """A battle that waits for its vote."""
     return finish(started(by), **texts)
+
+
+def reopened(battle: Battle) -> Battle:
+    """A ready battle as `battles.send` leaves it for its next turn."""
+    battle.state, battle.ready_at, battle.expires_at = BattleState.STREAMING, None, None
+    battle.save(update_fields=["state", "ready_at", "expires_at"])
+    return battle

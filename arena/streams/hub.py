@@ -6,7 +6,7 @@ loses its queue, not events: it replays again from its last id. No thread and no
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
@@ -65,7 +65,7 @@ class Hub:
         await self.redis.aclose()
         await self.reader_redis.aclose()
 
-    async def watch(self, turn_id: UUID, last_id: str) -> AsyncIterator[Entry | None]:
+    async def watch(self, turn_id: UUID, last_id: str) -> AsyncGenerator[Entry | None, None]:
         """Entries after `last_id`, without gap or repeat; None whenever nothing came for the keep-alive time."""
         key, viewer = events.key(turn_id), Viewer()
         self.viewers.setdefault(key, set()).add(viewer)
@@ -75,9 +75,9 @@ class Hub:
             replay = True
             while True:
                 if replay:
-                    async for entry in self._replay(key, last_id):
-                        last_id = entry[0]
-                        yield entry
+                    async for missed in self._replay(key, last_id):
+                        last_id = missed[0]
+                        yield missed
                     replay = False
                 entry = await self._next(viewer)
                 if viewer.lagging:

@@ -6,7 +6,7 @@ long as each stream is open. The visitor's signed cookie is checked here; strang
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -67,7 +67,7 @@ async def _write(turn_id: UUID, last_id: str, send: Send) -> None:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
-async def turn_events(turn_id: UUID, last_id: str) -> AsyncIterator[bytes]:
+async def turn_events(turn_id: UUID, last_id: str) -> AsyncGenerator[bytes, None]:
     """The turn's events after `last_id`, up to and with `done`; comments keep the connection alive in between.
 
     When the stream is quiet, PostgreSQL is asked: a turn that ended there is told from there, so that a browser never
