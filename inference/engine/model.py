@@ -84,6 +84,9 @@ class Model:
         self.device, self.dtype = weights.embed.device, weights.embed.dtype
         self._slabs = pool.slab_table()
         self._rows = pool.token_table()
+        self._gathered = self._slabs.new_empty(
+            0
+        )  # grows to the largest gather; a fresh one per layer costs page faults
         self._cos, self._sin = _rope_tables(config, context, self.device, self.dtype)
 
     @torch.inference_mode()
@@ -141,9 +144,14 @@ class Model:
         return out
 
     def _gather(self, index: int, slabs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of one layer, each (count, L, M, D), from slab rows (count * pages)."""
+        """Keys and values of one layer, each (count, L, M, D), from slab rows (count * pages); valid until the next."""
         c = self.config
-        found = self._slabs.index_select(0, slabs + index).view(count, -1, 2, c.kv_heads, c.head_dim)
+        size = len(slabs) * self._slabs.shape[1]
+        if self._gathered.numel() < size:
+            self._gathered = self._slabs.new_empty(size)
+        found = self._gathered[:size].view(len(slabs), -1)
+        torch.index_select(self._slabs, 0, slabs + index, out=found)
+        found = found.view(count, -1, 2, c.kv_heads, c.head_dim)
         return found[:, :, 0], found[:, :, 1]
 
     def _attend_prefill(self, index: int, q: Tensor, item: _Prefill) -> Tensor:

@@ -1,0 +1,129 @@
+"""`make bench NAME=engine`: decode speed of our engine at 1, 8 and 32 streams, its start-up time and its memory.
+
+Workload (constants below): each stream has its own seeded prompt of 64 tokens and decodes 64 tokens greedily, all
+streams together; tok/s counts output tokens over the wall time of the whole run, prompts included, best of `--runs`
+runs, float32 and bfloat16 alternating. Start-up is the wall time of a fresh process from exec to a core that has
+stepped once; memory is the PSS of a process after 8 streams (file-backed weights included). `--smoke` runs a random
+two-layer model for a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from inference.engine.config import EngineConfig
+from inference.engine.core import EngineCore
+from inference.scheduler.round_robin import RoundRobin
+from tests.inference.engine.tiny import drain, make_model, sequence
+
+STREAMS = (1, 8, 32)
+PROMPT_TOKENS = OUTPUT_TOKENS = 64
+SEED = 20260
+POOL_BYTES = 320 << 20  # 32 streams of 128 tokens, with room
+DTYPES = {"float32": "", "bfloat16": "bf16_"}
+PEERS = ("vllm", "llama")
+WHY_PEER = "the peer's environment is not built in this version; see docs/benchmarks.md for earlier figures"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def arguments() -> argparse.Namespace:
+    """Command line."""
+    models = Path(os.environ.get("AGON_MODELS_DIR", ROOT / "var/models"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=models / "smollm2-135m-instruct")
+    parser.add_argument("--threads", type=int, default=None, help="default: torch's")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--child", choices=("startup", "memory"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def core(model: Path, dtype: str, threads: int | None) -> EngineCore:
+    """An engine whose queue refuses nothing."""
+    config = EngineConfig(model, dtype=dtype, threads=threads, pool_bytes=POOL_BYTES)
+    return EngineCore(config, RoundRobin(max_waiting_per_client=100))
+
+
+def run(engine: EngineCore, streams: int, output: int = OUTPUT_TOKENS) -> float:
+    """Output tokens per second of `streams` requests served together."""
+    rng = random.Random(SEED)
+    vocab = engine.model_config.vocab
+    for i in range(streams):
+        prompt = rng.choices(range(3, vocab), k=PROMPT_TOKENS)
+        engine.add(sequence(f"s{i}", prompt, max_tokens=output), 0.0)
+    begin = time.perf_counter()
+    said = sum(len(output.token_ids) for output in drain(engine))
+    return said / (time.perf_counter() - begin)
+
+
+def speeds(model: Path, threads: int | None, runs: int) -> dict[str, float]:
+    """tok_s_* and bf16_tok_s_*, best of alternating runs."""
+    engines = {dtype: core(model, dtype, threads) for dtype in DTYPES}
+    for engine in engines.values():
+        run(engine, 1, 4)  # touch the weights once
+    best: dict[str, float] = {}
+    for _ in range(runs):
+        for streams in STREAMS:
+            for dtype, engine in engines.items():
+                key = f"{DTYPES[dtype]}tok_s_{streams}"
+                best[key] = max(best.get(key, 0.0), run(engine, streams))
+    return {key: round(value, 1) for key, value in best.items()}
+
+
+def pss_mb() -> float:
+    """Proportional set size of this process, in MB."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+
+
+def child(kind: str, model: Path, threads: int | None) -> str:
+    """What a fresh process of this program prints: its memory after 8 streams, or how long it took since its start."""
+    args = [sys.executable, "-m", "tests.bench.engine", "--model", str(model), "--child", kind]
+    args += ["--threads", str(threads)] if threads else []
+    return subprocess.run(args, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
+def startup_s(model: Path, threads: int | None, runs: int) -> float:
+    """Seconds from exec to the end of the first step, best of `runs`."""
+    found = []
+    for _ in range(runs):
+        begin = time.time()
+        found.append(float(child("startup", model, threads)) - begin)
+    return round(min(found), 2)
+
+
+def main() -> None:
+    """Print progress, then the result as the last line."""
+    args = arguments()
+    if args.child == "startup":
+        run(core(args.model, "float32", args.threads), 1, 1)
+        print(time.time())
+        return
+    if args.child == "memory":
+        run(core(args.model, "float32", args.threads), 8)
+        print(pss_mb())
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        model = make_model(Path(folder) / "tiny") if args.smoke else args.model
+        runs = 1 if args.smoke else args.runs
+        result: dict[str, object] = {"dtype": "float32", "smoke": args.smoke, "threads": args.threads or "default"}
+        result |= speeds(model, args.threads, runs)
+        result["startup_s"] = startup_s(model, args.threads, runs)
+        result["rss_mb"] = round(float(child("memory", model, args.threads)), 1)
+    for peer in PEERS:
+        keys = [f"{peer}_tok_s_{n}" for n in STREAMS] + (["vllm_startup_s", "vllm_rss_mb"] if peer == "vllm" else [])
+        for key in keys:
+            result |= {key: None, f"why_{key}": WHY_PEER}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
