@@ -12,7 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.engine import keys, sockets
+from inference.engine.chat import ChatLimits
 from inference.engine.config import MIB, ConfigError, EngineConfig
+from inference.engine.serve import serve
+from inference.engine.server import EngineApp, Served
+from inference.engine.text import ChatText
 from inference.scheduler.registry import DEFAULT_POLICY, POLICIES, make_scheduler
 
 
@@ -81,18 +85,10 @@ def listen(args: argparse.Namespace) -> tuple[socket.socket, str]:
     return sock, f"http://{host}:{sock.getsockname()[1]}"
 
 
-def run(args: argparse.Namespace) -> None:
-    """Load, serve, drain. Raises ConfigError, ModelError or AdapterError before anything is served."""
-    began = time.monotonic()
-    key = keys.engine_key(args.key_file)
-    adapters = adapters_of(args)
-    sock, url = listen(args)
+def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> EngineApp:
+    """The model, its adapters and the application around them. Raises ConfigError, ModelError or AdapterError."""
     # torch takes seconds to import; a wrong option should not wait for it.
-    from inference.engine.chat import ChatLimits
     from inference.engine.core import EngineCore
-    from inference.engine.serve import serve
-    from inference.engine.server import EngineApp, Served
-    from inference.engine.text import ChatText
 
     config = EngineConfig(
         model_path=args.model,
@@ -111,29 +107,41 @@ def run(args: argparse.Namespace) -> None:
     core = EngineCore(config, scheduler)
     for name, path in adapters.items():
         core.load_adapter(name, path)
-    base = args.name or args.model.resolve().name
+    limits = ChatLimits(core.context, args.max_body_kb * 1024, args.default_max_tokens, config.max_logprobs)
+    return EngineApp(core, scheduler, text, Served(base_name(args), tuple(adapters)), key, limits)
+
+
+def base_name(args: argparse.Namespace) -> str:
+    """The base model's name in requests."""
+    return str(args.name or args.model.resolve().name)
+
+
+def run(args: argparse.Namespace) -> bool:
+    """Load, serve, drain; False when the engine broke. Raises ValueError before anything is served."""
+    began = time.monotonic()
+    key, adapters, base = keys.engine_key(args.key_file), adapters_of(args), base_name(args)
     if base in adapters:
         raise ConfigError(f"an adapter has the base model's name {base!r}; rename one of them")
-    limits = ChatLimits(core.context, args.max_body_kb * 1024, args.default_max_tokens, config.max_logprobs)
-    app = EngineApp(core, scheduler, text, Served(base, tuple(adapters)), key, limits)
-    took = time.monotonic() - began
-    ready = f"engine ready on {url}: {base} and {len(adapters)} adapters, {args.device} {args.dtype}, in {took:.1f} s"
+    sock, url = listen(args)
     try:
-        serve(app, sock, ready, args.drain_timeout)
+        app = load(args, key, adapters)
+        took = time.monotonic() - began
+        kind = f"{base} and {len(adapters)} adapters, {args.device} {args.dtype}"
+        return serve(app, sock, f"engine ready on {url}: {kind}, in {took:.1f} s", args.drain_timeout)
     finally:
+        sock.close()
         if args.uds is not None:
             args.uds.unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 drained, 2 cannot start as asked (one line on stderr says why)."""
+    """Exit codes: 0 drained, 1 broke while serving, 2 cannot start as asked (one line on stderr says why)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        run(parser().parse_args(argv))
+        return 0 if run(parser().parse_args(argv)) else 1
     except ValueError as error:  # ConfigError, ModelError and AdapterError are ValueErrors
         print(f"engine: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Serving an EngineApp with uvicorn until a signal, then draining.
 
 SIGTERM or SIGINT: new requests get 503 and /health says `draining` while open ones run to their end, at most
-`drain_timeout_s`; then the process ends with exit code 0. A second signal ends the wait at once.
+`drain_timeout_s`; then the process ends with exit code 0. A second signal ends the wait at once. An engine that is broken
+says so in /health for a moment, then ends with exit code 1, so that whoever supervises it starts a fresh one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import uvicorn
 
 from inference.engine.server import EngineApp
 
+BROKEN_S = 5.0  # time for /health to be read
+WATCH_S = 0.5
 CLOSE_TIMEOUT_S = 3  # for connections that stay open after the drain
 BACKLOG = 2048
 
@@ -47,21 +50,25 @@ class DrainingServer(uvicorn.Server):
         """Serve on `sock`; prints `ready` once requests are welcome."""
         self._loop = asyncio.get_running_loop()
         self._app.start()
-        announce = asyncio.create_task(self._announce(ready))
+        watch = asyncio.create_task(self._watch(ready))
         try:
             await self.serve(sockets=[sock])
         finally:
-            announce.cancel()
+            watch.cancel()
             if self._drain is not None:
                 self._drain.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._drain
             await self._app.stop()
 
-    async def _announce(self, ready: str) -> None:
+    async def _watch(self, ready: str) -> None:
         while not self.started:
             await asyncio.sleep(0.01)
         print(ready, flush=True)
+        while not self._app.runner.broken:
+            await asyncio.sleep(WATCH_S)
+        await asyncio.sleep(BROKEN_S)
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,8 +78,8 @@ class DrainingServer(uvicorn.Server):
             self._captured_signals.clear()
 
 
-def serve(app: EngineApp, sock: socket.socket, ready: str, drain_timeout_s: float) -> None:
-    """Serve `app` until it has drained."""
+def serve(app: EngineApp, sock: socket.socket, ready: str, drain_timeout_s: float) -> bool:
+    """Serve `app` until it has drained (True) or broke (False)."""
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -87,3 +94,4 @@ def serve(app: EngineApp, sock: socket.socket, ready: str, drain_timeout_s: floa
     server = DrainingServer(config, app, drain_timeout_s)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.run_app(sock, ready))
+    return app.runner.broken is None

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from inference.engine import serve
 from inference.engine.chat import ChatLimits
 from tests.inference.engine.serving import MODEL, Client, chat, serving, until
 from tests.inference.engine.tiny_text import END, START, make_text
@@ -307,7 +308,10 @@ async def test_an_error_after_the_first_token_is_the_last_event(directory: Path,
 
 
 @pytest.mark.parametrize("prompts", [["boom(step)"] * 3, ["boom(step) boom(abort)"]])
-async def test_a_broken_engine_says_so(directory: Path, tmp_path: Path, prompts: list[str]) -> None:
+async def test_a_broken_engine_says_so_and_ends(
+    directory: Path, tmp_path: Path, prompts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "BROKEN_S", 0.5)
     async with serving(directory, tmp_path / "e.sock", slots=1) as engine:
         await asyncio.gather(*(engine.ask(prompt) for prompt in prompts))
         health = await engine.get("/health")
@@ -316,6 +320,7 @@ async def test_a_broken_engine_says_so(directory: Path, tmp_path: Path, prompts:
         assert "exploded" in json.loads(health.raw)["reason"]
         answer = await engine.ask("say(x)")
         assert (answer.status, answer.error["code"]) == (503, "engine_broken")
+        await asyncio.wait_for(engine.task, 5)  # it ends by itself, to be started afresh
 
 
 async def test_draining_finishes_what_runs_and_refuses_the_rest(directory: Path, tmp_path: Path) -> None:
