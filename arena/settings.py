@@ -101,6 +101,7 @@ DATABASES = {
         "HOST": _dsn.pop("host", ""),
         "PORT": _dsn.pop("port", ""),
         "CONN_MAX_AGE": 0,  # the pool keeps connections; a persistent one per thread would leak under ASGI
+        "CONN_HEALTH_CHECKS": True,  # the pool drops connections that a restarted server has cut, instead of failing once each
         "OPTIONS": {
             **_dsn,
             "pool": {

@@ -1,6 +1,35 @@
 """Every address of the site, in one place. The event stream of a turn is routed in `arena/asgi.py`."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from arena.views import admin_login, battle, complaints, health, me, pages, share
+
+handler400 = "arena.views.errors.bad_request"
+handler403 = "arena.views.errors.forbidden"
+handler404 = "arena.views.errors.not_found"
+handler500 = "arena.views.errors.server_error"
+
+urlpatterns = [
+    path("", battle.home, name="home"),
+    path("battles/", battle.start, name="start_battle"),
+    path("b/<uuid:battle>/", battle.page, name="battle"),
+    path("b/<uuid:battle>/turns/", battle.send, name="send"),
+    path("b/<uuid:battle>/stop/", battle.stop, name="stop"),
+    path("b/<uuid:battle>/retry/", battle.retry, name="retry"),
+    path("b/<uuid:battle>/vote/", battle.vote, name="vote"),
+    path("b/<uuid:battle>/rematch/", battle.rematch, name="rematch"),
+    path("b/<uuid:battle>/share/", share.share, name="share"),
+    path("b/<uuid:battle>/unshare/", share.unshare, name="unshare"),
+    path("b/<uuid:battle>/report/", complaints.report, name="report"),
+    re_path(r"^s/(?P<token>[A-Za-z0-9_-]{43})/$", share.shared, name="shared"),
+    path("appeals/", complaints.appeal, name="appeal"),
+    path("me/", me.history, name="me"),
+    re_path(r"^(?P<slug>terms|privacy|about)$", pages.page, name="page"),
+    path("datasets", pages.datasets, name="datasets"),
+    path("", include("ranking.urls")),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),
+    path("admin/", admin.site.urls),
+]

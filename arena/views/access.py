@@ -10,14 +10,20 @@ from django.utils.translation import gettext as _
 
 from arena import addresses
 from arena.errors import Refused
-from arena.models import Battle, Reply
+from arena.models import Battle, Reply, Visitor
+
+
+class Request(HttpRequest):
+    """A request after the visitor's middleware."""
+
+    visitor: Visitor | None
 
 
 def owned(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Turns the address's battle id into the visitor's own battle; anybody else gets the 404 of a wrong id."""
 
     @wraps(view)
-    def inner(request: HttpRequest, battle: UUID, **kwargs: object) -> HttpResponse:
+    def inner(request: Request, battle: UUID, **kwargs: object) -> HttpResponse:
         if request.visitor is None:
             raise Http404("no such battle")
         return view(request, get_object_or_404(Battle, pk=battle, visitor=request.visitor), **kwargs)
@@ -25,17 +31,17 @@ def owned(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return inner
 
 
-def wants_fragment(request: HttpRequest) -> bool:
+def wants_fragment(request: Request) -> bool:
     """htmx asks, so a part of the page answers."""
     return request.headers.get("HX-Request") == "true"
 
 
-def group(request: HttpRequest) -> str:
+def group(request: Request) -> str:
     """The opaque id of the address's prefix, for limits and fairness."""
     return addresses.group_key(addresses.client_prefix(request))
 
 
-def key(request: HttpRequest) -> UUID:
+def key(request: Request) -> UUID:
     """The form's idempotency key; Refused 400 when it is not a UUID."""
     try:
         return UUID(request.POST.get("key", ""))
@@ -43,7 +49,7 @@ def key(request: HttpRequest) -> UUID:
         raise Refused(400, "key", _("This form is incomplete. Reload the page and send it again.")) from None
 
 
-def number(request: HttpRequest) -> int:
+def number(request: Request) -> int:
     """The form's turn number; Refused 400 when it is not one."""
     value = request.POST.get("turn", "")
     if not (value.isascii() and value.isdigit() and len(value) < 6):
@@ -51,7 +57,7 @@ def number(request: HttpRequest) -> int:
     return int(value)
 
 
-def side(request: HttpRequest) -> str:
+def side(request: Request) -> str:
     """The form's side, `a` or `b`; Refused 400 otherwise."""
     value = request.POST.get("side", "")
     if value not in ("a", "b"):
@@ -59,6 +65,6 @@ def side(request: HttpRequest) -> str:
     return value
 
 
-def reply(request: HttpRequest, battle: Battle) -> Reply:
+def reply(request: Request, battle: Battle) -> Reply:
     """The answer that a form speaks of."""
     return get_object_or_404(Reply, turn__battle=battle, turn__number=number(request), side=side(request))

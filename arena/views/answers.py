@@ -5,13 +5,13 @@ from functools import wraps
 from math import ceil
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
 from arena.errors import Refused
 from arena.models import Battle
-from arena.views.access import wants_fragment
+from arena.views.access import Request, wants_fragment
 from arena.views.scene import scene_context
 
 
@@ -19,7 +19,7 @@ class SeeOther(HttpResponseRedirect):
     status_code = 303
 
 
-def go(request: HttpRequest, name: str, *args: Any) -> HttpResponse:
+def go(request: Request, name: str, *args: Any) -> HttpResponse:
     """Send the browser to another page."""
     url = reverse(name, args=args)
     if wants_fragment(request):
@@ -27,7 +27,7 @@ def go(request: HttpRequest, name: str, *args: Any) -> HttpResponse:
     return SeeOther(url)
 
 
-def show(request: HttpRequest, battle: Battle) -> HttpResponse:
+def show(request: Request, battle: Battle) -> HttpResponse:
     """The battle as it is now, after a change."""
     if wants_fragment(request):
         return render(request, "battle/page.html#battle", scene_context(battle))
@@ -38,7 +38,7 @@ def refusable(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Answers `Refused` with its words, its status and Retry-After."""
 
     @wraps(view)
-    def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def inner(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
         except Refused as refusal:
@@ -47,7 +47,7 @@ def refusable(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return inner
 
 
-def refuse(request: HttpRequest, refusal: Refused, battle: Any = None) -> HttpResponse:
+def refuse(request: Request, refusal: Refused, battle: Any = None) -> HttpResponse:
     """A notice inside the page for htmx; a page of its own, with the text that was sent, for a plain form."""
     context = {"refusal": refusal, "retry_s": ceil(refusal.retry_after), "prompt": request.POST.get("prompt", "")}
     if battle:

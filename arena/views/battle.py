@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -14,12 +14,13 @@ from arena.errors import Refused
 from arena.ids import uuid4
 from arena.models import Battle, Consent, Contestant, Vote
 from arena.views import access
+from arena.views.access import Request
 from arena.views.answers import go, refusable, show
 from arena.views.examples import EXAMPLES, prompt_of
 from arena.views.scene import scene_context
 
 
-def start_context(request: HttpRequest) -> dict[str, Any]:
+def start_context(request: Request) -> dict[str, Any]:
     """What the start page shows; `?example=` fills the prompt where scripts do not run."""
     return {
         "key": uuid4(),
@@ -34,11 +35,11 @@ def start_context(request: HttpRequest) -> dict[str, Any]:
 
 @never_cache
 @require_GET
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: Request) -> HttpResponse:
     return render(request, "battle/start.html", start_context(request))
 
 
-def _agreed(request: HttpRequest) -> Consent:
+def _agreed(request: Request) -> Consent:
     """The consent that the prompt is sent under; a person who never agreed leaves no trace here."""
     agreed = consent.current(request.visitor)
     if agreed is None and request.POST.get("agree_terms"):
@@ -50,7 +51,7 @@ def _agreed(request: HttpRequest) -> Consent:
 
 @require_POST
 @refusable
-def start(request: HttpRequest) -> HttpResponse:
+def start(request: Request) -> HttpResponse:
     agreed = _agreed(request)
     prompt, key = request.POST.get("prompt", ""), access.key(request)
     turn = battles.start(visitors.ensure(request), prompt, key, agreed, access.group(request))
@@ -60,7 +61,7 @@ def start(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 @access.owned
-def page(request: HttpRequest, battle: Battle) -> HttpResponse:
+def page(request: Request, battle: Battle) -> HttpResponse:
     if battle.successor_id:
         return go(request, "battle", battle.successor_id)
     template = "battle/page.html#battle" if access.wants_fragment(request) else "battle/page.html"
@@ -70,7 +71,7 @@ def page(request: HttpRequest, battle: Battle) -> HttpResponse:
 @require_POST
 @refusable
 @access.owned
-def send(request: HttpRequest, battle: Battle) -> HttpResponse:
+def send(request: Request, battle: Battle) -> HttpResponse:
     battles.send(battle, request.POST.get("prompt", ""), access.key(request), access.group(request))
     return show(request, battle)
 
@@ -78,7 +79,7 @@ def send(request: HttpRequest, battle: Battle) -> HttpResponse:
 @require_POST
 @refusable
 @access.owned
-def stop(request: HttpRequest, battle: Battle) -> HttpResponse:
+def stop(request: Request, battle: Battle) -> HttpResponse:
     battles.stop(battle, access.side(request) if request.POST.get("side") else None)
     return HttpResponse(status=204) if access.wants_fragment(request) else show(request, battle)
 
@@ -86,7 +87,7 @@ def stop(request: HttpRequest, battle: Battle) -> HttpResponse:
 @require_POST
 @refusable
 @access.owned
-def retry(request: HttpRequest, battle: Battle) -> HttpResponse:
+def retry(request: Request, battle: Battle) -> HttpResponse:
     battles.retry(battle, access.side(request), access.group(request))
     return show(request, battle)
 
@@ -94,7 +95,7 @@ def retry(request: HttpRequest, battle: Battle) -> HttpResponse:
 @require_POST
 @refusable
 @access.owned
-def vote(request: HttpRequest, battle: Battle) -> HttpResponse:
+def vote(request: Request, battle: Battle) -> HttpResponse:
     votes.cast_vote(battle, request.POST.get("choice", ""), access.number(request))
     return show(request, battle)
 
@@ -102,7 +103,7 @@ def vote(request: HttpRequest, battle: Battle) -> HttpResponse:
 @require_POST
 @refusable
 @access.owned
-def rematch(request: HttpRequest, battle: Battle) -> HttpResponse:
+def rematch(request: Request, battle: Battle) -> HttpResponse:
     agreed = consent.current(request.visitor)
     turn = battles.rematch(battle, access.key(request), agreed, access.group(request))
     return go(request, "battle", turn.battle_id)

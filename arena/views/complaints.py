@@ -2,33 +2,34 @@
 
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from arena import appeals, battles
+from arena import appeals, battles, visitors
 from arena.errors import Refused
 from arena.models import Battle, GateBlock
 from arena.models.moderation import ReportReason
 from arena.views import access
+from arena.views.access import Request
 from arena.views.answers import refusable, show
 
 
 @require_POST
 @refusable
 @access.owned
-def report(request: HttpRequest, battle: Battle) -> HttpResponse:
+def report(request: Request, battle: Battle) -> HttpResponse:
     reason = request.POST.get("reason", "")
     if reason not in ReportReason.values:
         raise Refused(400, "reason", _("Please choose what is wrong with the answer."))
-    battles.report(access.reply(request, battle), request.visitor, reason, request.POST.get("text", ""))
+    battles.report(access.reply(request, battle), visitors.ensure(request), reason, request.POST.get("text", ""))
     return render(request, "battle/reported.html") if access.wants_fragment(request) else show(request, battle)
 
 
 @require_POST
 @refusable
-def appeal(request: HttpRequest) -> HttpResponse:
+def appeal(request: Request) -> HttpResponse:
     """Only the person whose prompt was blocked may appeal."""
     try:
         block_id = UUID(request.POST.get("block", ""))

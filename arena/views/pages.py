@@ -1,16 +1,17 @@
 """The operator's own pages (/terms, /privacy, /about) and pages that have nothing to show yet."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_GET
 
 from arena import markdown
 from arena.models import PageVersion
+from arena.views.access import Request
 
 
 @require_GET
-def page(request: HttpRequest, slug: str) -> HttpResponse:
+def page(request: Request, slug: str) -> HttpResponse:
     """The newest version, or the one that `?version=` names: consents point at versions, so old ones stay readable."""
     versions = PageVersion.objects.select_related("page").filter(page_id=slug).order_by("-number")
     wanted = request.GET.get("version", "")
@@ -22,5 +23,5 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_GET
-def datasets(request: HttpRequest) -> HttpResponse:
+def datasets(request: Request) -> HttpResponse:
     return render(request, "pages/datasets.html")

@@ -69,7 +69,7 @@ class Scene:
 
     @cached_property
     def _reported(self) -> set[Any]:
-        mine = Report.objects.filter(reply__turn__battle=self.battle, visitor_id=self.battle.visitor_id)
+        mine = Report.objects.filter(reply__turn__battle=self.battle, visitor__battles=self.battle)
         return set(mine.values_list("reply_id", flat=True))
 
     def _exchange(self, turn: Turn) -> Exchange:

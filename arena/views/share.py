@@ -1,12 +1,13 @@
 """Sharing a voted battle, and the page that strangers see."""
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET, require_POST
 
 from arena import battles
 from arena.models import Battle
 from arena.views import access
+from arena.views.access import Request
 from arena.views.answers import refusable, show
 from arena.views.scene import Scene
 
@@ -14,7 +15,7 @@ from arena.views.scene import Scene
 @require_POST
 @refusable
 @access.owned
-def share(request: HttpRequest, battle: Battle) -> HttpResponse:
+def share(request: Request, battle: Battle) -> HttpResponse:
     battles.share(battle)
     return show(request, battle)
 
@@ -22,13 +23,13 @@ def share(request: HttpRequest, battle: Battle) -> HttpResponse:
 @require_POST
 @refusable
 @access.owned
-def unshare(request: HttpRequest, battle: Battle) -> HttpResponse:
+def unshare(request: Request, battle: Battle) -> HttpResponse:
     battles.unshare(battle)
     return show(request, battle)
 
 
 @require_GET
-def shared(request: HttpRequest, token: str) -> HttpResponse:
+def shared(request: Request, token: str) -> HttpResponse:
     """Names and vote only: text is shown once its conversation has a passed verdict, which nothing gives yet."""
     battle = get_object_or_404(Battle, share_token=token, voted_at__isnull=False)
     response = render(request, "battle/shared.html", {"scene": Scene(battle)})
