@@ -185,6 +185,17 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 # --- The engine -----------------------------------------------------------------------------------------------------
 MODELS_DIR = Path(env.text("AGON_MODELS_DIR") or VAR / "models")
 ENGINE_KEY_FILE = VAR / "engine.key"
+DISPATCH = {  # see inference.dispatch.DispatchLimits
+    "waiting_per_client": env.number("AGON_DISPATCH_WAITING_PER_CLIENT", 8, least=1),
+    "waiting": env.number("AGON_DISPATCH_WAITING", 512, least=1),
+    "attempts": env.number("AGON_DISPATCH_ATTEMPTS", 4, least=1),
+    "rate_retries": env.number("AGON_DISPATCH_RATE_RETRIES", 2),
+    "retry_after_s": env.seconds("AGON_DISPATCH_RETRY_AFTER_S", 20.0),
+    "refresh_s": env.seconds("AGON_DISPATCH_REFRESH_S", 5.0),
+    "failures": env.number("AGON_DISPATCH_FAILURES", 3, least=1),
+    "circuit_s": env.seconds("AGON_DISPATCH_CIRCUIT_S", 2.0),
+    "circuit_most_s": env.seconds("AGON_DISPATCH_CIRCUIT_MOST_S", 60.0),
+}
 
 # --- Security -------------------------------------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True
