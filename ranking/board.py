@@ -135,10 +135,15 @@ def _row(table: Table, i: int, standing: Standing, figures: dict[str, Any] | Non
 
 
 def _pairs(table: Table, order: Sequence[str]) -> dict[str, Any]:
-    """Battles and points of row against column, in the order of the board; a win rate is points / battles."""
+    """Battles, points and ties of row against column, in the order of the board; a win rate is points / battles.
+
+    `fit_order` lists rows of the board in the order they were fitted in, which the seed's replicates depend on.
+    """
     place = [table.models.index(name) for name in order]
     square = np.ix_(place, place)
     return {
+        "fit_order": np.argsort(place).tolist(),
+        "ties": table.ties[square].astype(int).tolist(),
         "battles": table.battles[square].astype(int).tolist(),
         "points": table.points[square].tolist(),
     }

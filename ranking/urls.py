@@ -1,5 +1,13 @@
 """Addresses of the board; included by arena/urls.py by name."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from ranking import views
+
+urlpatterns = [
+    path("leaderboard", views.leaderboard, name="leaderboard"),
+    path("leaderboard.<str:ending>", views.download, name="board_download"),
+    path("leaderboard/wipe-demo/", views.wipe_demo, name="wipe_demo"),
+    path("models/<str:slug>/", views.model_page, name="model"),
+    path("methodology", views.methodology, name="methodology"),
+]

@@ -1,0 +1,77 @@
+"""The board in the admin: read the snapshots and counts, publish now, remove the demo data."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from ranking import demo, tasks
+from ranking.models import BoardSnapshot, PairCount
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that only the fit job writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(BoardSnapshot)
+class BoardSnapshotAdmin(ReadOnlyAdmin):
+    list_display = ("origin", "category", "votes", "fitted_at")
+    list_filter = ("origin",)
+    ordering = ("-fitted_at",)
+    change_list_template = "ranking/admin_snapshots.html"
+    show_full_result_count = False
+
+    def get_urls(self) -> list[URLPattern]:
+        mine = [
+            path("refit/", self.admin_site.admin_view(self.refit), name="ranking_refit"),
+            path("wipe-demo/", self.admin_site.admin_view(self.wipe_demo), name="ranking_wipe_demo"),
+        ]
+        return mine + super().get_urls()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BoardSnapshot]:
+        return super().get_queryset(request).defer("board") if not _one(request) else super().get_queryset(request)
+
+    def refit(self, request: HttpRequest) -> HttpResponse:
+        """Queue a fit: the estimators run in the batch worker, never in the web process."""
+        if request.method == "POST" and self.has_view_permission(request):
+            tasks.refit.delay()
+            messages.success(request, _("A fit has been queued. A new snapshot appears here if a count has changed."))
+        return redirect(_list())
+
+    def wipe_demo(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "POST" and request.user.has_perm("arena.delete_battle"):
+            removed = demo.wipe()
+            text = ngettext("%(n)d demo battle was removed.", "%(n)d demo battles were removed.", removed)
+            messages.success(request, text % {"n": removed})
+        return redirect(_list())
+
+
+@admin.register(PairCount)
+class PairCountAdmin(ReadOnlyAdmin):
+    list_display = ("origin", "category", "first", "second", "outcome", "count")
+    list_filter = ("origin", "category", "outcome")
+    list_select_related = ("first", "second")
+    ordering = ("origin", "category", "first", "second", "outcome")
+    show_full_result_count = False
+
+
+def _one(request: HttpRequest) -> bool:
+    return bool(request.resolver_match and request.resolver_match.kwargs.get("object_id"))
+
+
+def _list() -> str:
+    return reverse("admin:ranking_boardsnapshot_changelist")

@@ -1,0 +1,83 @@
+"""A model's page: who it is (as far as that is public), where it stands, and how it did against each opponent."""
+
+from dataclasses import dataclass
+
+from django.utils.text import slugify
+
+from arena.models import Contestant, ContestantRevision
+from ranking.method import SCALE
+from ranking.published import Board, Row
+
+
+class Moved(Exception):
+    """The codename's time is over: the page lives under `slug` now."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(slug)
+        self.slug = slug
+
+
+@dataclass(frozen=True, slots=True)
+class Opponent:
+    """`expected`: the win rate that the two ratings predict, None unless both are ranked."""
+
+    row: Row
+    battles: int
+    win_rate: float
+    expected: float | None
+
+
+def find(slug: str) -> Contestant | None:
+    """The contestant whose public address this is. A real slug finds nothing while its contestant has a codename.
+
+    Raises Moved for the codename of a contestant that has been revealed.
+    """
+    real = Contestant.objects.filter(slug=slug, imported=False).first()
+    if real and not real.anonymous:
+        return real
+    revealed = None
+    for contestant in Contestant.objects.exclude(codename="").filter(imported=False).order_by("created_at"):
+        if slugify(contestant.codename) == slug:
+            if contestant.anonymous:
+                return contestant
+            revealed = revealed or contestant
+    if revealed:
+        raise Moved(revealed.slug)
+    return None
+
+
+def row_of(contestant: Contestant, board: Board | None) -> Row | None:
+    return next((row for row in board.rows if row.key == str(contestant.pk)), None) if board else None
+
+
+def opponents(row: Row, board: Board) -> list[Opponent]:
+    """Everybody it has met, most battles first."""
+    met = [
+        Opponent(other, board.battles(row, other), rate, expected(row, other))
+        for other in board.rows
+        if other.place != row.place and (rate := board.win_rate(row, other)) is not None
+    ]
+    return sorted(met, key=lambda opponent: (-opponent.battles, opponent.row.name))
+
+
+def expected(row: Row, other: Row) -> float | None:
+    if row.rating is None or other.rating is None:
+        return None
+    return float(1 / (1 + 10 ** ((other.rating - row.rating) / SCALE)))
+
+
+def revision(contestant: Contestant) -> ContestantRevision | None:
+    """What it is made of now; None under a codename."""
+    if contestant.anonymous:
+        return None
+    return contestant.revisions.filter(current=True).select_related("adapter").first()
+
+
+def adapters(contestant: Contestant, made_of: ContestantRevision | None) -> list[Contestant]:
+    """Other public contestants that are adapters of the same base model; for a base model's page."""
+    if made_of is None or made_of.adapter_id:
+        return []
+    others = Contestant.objects.filter(
+        revisions__current=True, revisions__model=made_of.model, revisions__adapter__isnull=False, imported=False
+    )
+    return [other for other in others.exclude(pk=contestant.pk).order_by("name") if not other.anonymous]

@@ -1,0 +1,55 @@
+"""The shown board as a file: CSV for a spreadsheet, JSON with everything that is needed to fit it again."""
+
+import csv
+import io
+from dataclasses import asdict
+from typing import Any
+
+from ranking.published import Board, Row
+
+FORMATS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
+CSV_COLUMNS = (
+    *("rank", "rank_worst", "name", "organisation", "licence", "open_weights", "standing"),
+    *("rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate"),
+)
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def filename(board: Board, ending: str) -> str:
+    return f"agon-board-{board.origin}-{board.fitted_at:%Y%m%dT%H%M%SZ}.{ending}"
+
+
+def as_csv(board: Board) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in board.rows:
+        writer.writerow([_cell(getattr(row, column)) for column in CSV_COLUMNS])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Full precision; text that a spreadsheet would run as a formula is quoted."""
+    text = "" if value is None else repr(value) if isinstance(value, float) else str(value)
+    return "'" + text if isinstance(value, str) and text.startswith(FORMULA_STARTS) else text
+
+
+def as_json(board: Board) -> dict[str, Any]:
+    """`pairs` hold row against column in the order of `models`; wins = points - ties / 2."""
+    return {
+        "origin": board.origin,
+        "synthetic": board.demo,
+        "published": board.fitted_at.isoformat(),
+        "votes": board.votes,
+        "state": board.state,
+        "method": board.method,
+        "seed": board.seed,
+        "models": [_model(row) for row in board.rows],
+        "pairs": board.pairs,
+    }
+
+
+def _model(row: Row) -> dict[str, Any]:
+    model = asdict(row)
+    del model["place"], model["key"]
+    return model | {"anonymous_until": row.anonymous_until.isoformat() if row.anonymous_until else None}

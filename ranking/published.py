@@ -1,0 +1,163 @@
+"""The board as people may see it: a stored snapshot, joined with the names that are public today.
+
+Nothing of a contestant under a codename passes through here but the codename, its end date and its figures: search, sorting,
+filters, downloads and plots all work on these rows, so that none of them can tell what the page hides.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db.models import OuterRef, Subquery
+
+from arena.models import Contestant, ContestantRevision, SiteConfig
+from arena.models.battles import Origin
+from arena.models.contestants import Visibility
+from arena.models.site import BoardSource
+from ranking.models import BoardSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model of a board. Rating, bounds and ranks are None unless `standing` is "ranked"; `place` is its row in `pairs`.
+
+    `key` is the contestant's id; it stays inside.
+    """
+
+    place: int
+    key: str
+    name: str
+    slug: str
+    standing: str
+    rank: int | None
+    rank_worst: int | None
+    rating: float | None
+    lower: float | None
+    upper: float | None
+    votes: int
+    wins: int
+    losses: int
+    ties: int
+    win_rate: float
+    organisation: str = ""
+    licence: str = ""
+    adapter: str = ""
+    open_weights: bool = False
+    retired: bool = False
+    anonymous_until: date | None = None
+
+    @property
+    def ranked(self) -> bool:
+        return self.rating is not None
+
+    @property
+    def margin(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.upper is None or self.lower is None else (self.upper - self.lower) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A published board. `rows` in its own order: by rank, then rating; models without a rating last."""
+
+    origin: str
+    votes: int
+    seed: int
+    fitted_at: datetime
+    state: str
+    method: dict[str, Any]
+    rows: tuple[Row, ...]
+    pairs: dict[str, Any]
+
+    @property
+    def demo(self) -> bool:
+        return self.origin == Origin.DEMO
+
+    @property
+    def ranked(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.ranked)
+
+    @property
+    def unranked(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if not row.ranked)
+
+    @property
+    def helped_share(self) -> float:
+        """Part of the replicates that had no estimate of their own (see ranking.bootstrap)."""
+        return float(self.method["helped_replicates"] / self.method["replicates"])
+
+    def battles(self, row: Row, column: Row) -> int:
+        return int(self.pairs["battles"][row.place][column.place])
+
+    def win_rate(self, row: Row, column: Row) -> float | None:
+        """Points of row per battle against column; None when they have not met."""
+        met = self.battles(row, column)
+        return self.pairs["points"][row.place][column.place] / met if met else None
+
+
+def current() -> Board | None:
+    """The board that the site shows now: the live one, or the demo's until the first live votes (SiteConfig.board_source)."""
+    snapshot = _choose(_source(), {one.origin: one for one in _latest()})
+    return board_of(snapshot) if snapshot else None
+
+
+def _source() -> str:
+    return SiteConfig.objects.values_list("board_source", flat=True).first() or BoardSource.AUTO
+
+
+def _latest() -> Iterable[BoardSnapshot]:
+    shown = BoardSnapshot.objects.filter(origin__in=[Origin.LIVE, Origin.DEMO], category="")
+    return shown.order_by("origin", "-fitted_at", "-id").distinct("origin")
+
+
+def _choose(source: str, latest: dict[str, BoardSnapshot]) -> BoardSnapshot | None:
+    live, demo = latest.get(Origin.LIVE), latest.get(Origin.DEMO)
+    if source == BoardSource.LIVE:
+        return live
+    if source == BoardSource.DEMO:
+        return demo
+    return live if live and live.votes else demo or live
+
+
+def board_of(snapshot: BoardSnapshot) -> Board:
+    """Raises KeyError when a contestant of the board is gone, which the database forbids."""
+    ids = [figures["model"] for figures in snapshot.board["models"]]
+    adapter = ContestantRevision.objects.filter(contestant=OuterRef("pk"), current=True).values("adapter_id")[:1]
+    named = Contestant.objects.filter(pk__in=ids).annotate(adapter_name=Subquery(adapter))
+    contestants = {str(contestant.pk): contestant for contestant in named}
+    rows = [_row(place, figures, contestants) for place, figures in enumerate(snapshot.board["models"])]
+    return Board(
+        origin=snapshot.origin,
+        votes=snapshot.votes,
+        seed=snapshot.seed,
+        fitted_at=snapshot.fitted_at,
+        state=snapshot.board["state"],
+        method=snapshot.board["method"],
+        rows=tuple(rows),
+        pairs=snapshot.board["pairs"],
+    )
+
+
+FIGURES = ("standing", "rank", "rank_worst", "rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate")
+
+
+def _row(place: int, figures: dict[str, Any], contestants: dict[str, Any]) -> Row:
+    key = figures["model"]
+    contestant = contestants[key]
+    shown = {name: figures[name] for name in FIGURES}
+    if contestant.anonymous:
+        until = contestant.anonymous_until
+        return Row(place, key, contestant.display_name, contestant.public_slug, **shown, anonymous_until=until)
+    return Row(
+        place,
+        key,
+        contestant.display_name,
+        contestant.public_slug,
+        **shown,
+        organisation=contestant.organisation,
+        licence=contestant.licence,
+        adapter=contestant.adapter_name or "",
+        open_weights=contestant.open_weights,
+        retired=contestant.visibility == Visibility.RETIRED,
+    )

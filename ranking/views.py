@@ -1,0 +1,74 @@
+"""The board's pages. They read one stored snapshot; nothing is estimated here, and numpy is never loaded."""
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from ranking import cards, demo, downloads, method, plots, published
+from ranking.listing import Listing
+
+MAY_WIPE = "arena.delete_battle"
+
+
+@require_GET
+def leaderboard(request: HttpRequest) -> HttpResponse:
+    board, listing = published.current(), Listing.of(request.GET)
+    context = {"board": board, "listing": listing, "may_wipe": _may_wipe(request)}
+    if board:
+        rows = listing.rows(board)
+        scale = plots.Scale.of(board.rows, plots.BAR_WIDTH)
+        context["rows"] = [(row, plots.interval_bar(row, scale)) for row in rows]
+        context["interval_plot"] = plots.interval_plot(board.rows)
+        context["heat_map"], context["heat_rows"] = plots.heat_map(board), plots.heat_table(board)
+    return render(request, "ranking/leaderboard.html", context)
+
+
+@require_GET
+def download(request: HttpRequest, ending: str) -> HttpResponse:
+    board = published.current()
+    if board is None or ending not in downloads.FORMATS:
+        raise Http404
+    if ending == "json":
+        answer: HttpResponse = JsonResponse(downloads.as_json(board), json_dumps_params={"indent": 1})
+    else:
+        answer = HttpResponse(downloads.as_csv(board), content_type=downloads.FORMATS[ending])
+    answer["Content-Disposition"] = f'attachment; filename="{downloads.filename(board, ending)}"'
+    return answer
+
+
+@require_POST
+def wipe_demo(request: HttpRequest) -> HttpResponse:
+    if not _may_wipe(request):
+        raise PermissionDenied
+    demo.wipe()
+    return HttpResponse(status=303, headers={"Location": reverse("leaderboard")})
+
+
+def _may_wipe(request: HttpRequest) -> bool:
+    user = request.user
+    return user.is_authenticated and user.is_active and user.is_staff and user.has_perm(MAY_WIPE)
+
+
+@require_GET
+def model_page(request: HttpRequest, slug: str) -> HttpResponse:
+    try:
+        contestant = cards.find(slug)
+    except cards.Moved as moved:
+        return redirect("model", moved.slug, permanent=True)
+    if contestant is None:
+        raise Http404
+    board = published.current()
+    row, made_of = cards.row_of(contestant, board), cards.revision(contestant)
+    context = {"contestant": contestant, "board": board, "row": row, "revision": made_of}
+    context["adapters"] = cards.adapters(contestant, made_of)
+    if board and row:
+        context["opponents"] = cards.opponents(row, board)
+        context["bar"] = plots.interval_bar(row, plots.Scale.of(board.rows, plots.BAR_WIDTH))
+    return render(request, "ranking/model.html", context)
+
+
+@require_GET
+def methodology(request: HttpRequest) -> HttpResponse:
+    return render(request, "ranking/methodology.html", {"method": method})
