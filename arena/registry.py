@@ -16,17 +16,22 @@ from arena.models.contestants import Visibility
 MAX_STOPS = 4  # what OpenAI's own API takes
 
 
-@transaction.atomic
 def create(fields: dict[str, Any], told: dict[str, Any]) -> Contestant:
     """A contestant with its first revision. `fields` are Contestant's, `told` ContestantRevision's.
 
     Raises ValidationError (what is wrong, by field), TypeError for a name that neither has.
     """
     contestant = Contestant(**fields)
+    save(contestant, told)
+    return contestant
+
+
+@transaction.atomic
+def save(contestant: Contestant, told: dict[str, Any]) -> ContestantRevision:
+    """Write a new or changed contestant together with what it is told. Raises like `create`."""
     contestant.full_clean()
     contestant.save()
-    _add(contestant, 1, told)
-    return contestant
+    return revise(contestant, **told)
 
 
 @transaction.atomic

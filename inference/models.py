@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from inference import sealed
+from inference import addresses, sealed
 
 
 class Adapter(models.Model):
@@ -65,6 +65,10 @@ class EngineEndpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Bring the address into one form. Raises ValidationError that says what to write."""
+        self.base_url = addresses.normal(self.base_url)
 
     def set_key(self, key: str) -> None:
         """Seal an API key; "" removes it."""

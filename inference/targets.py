@@ -1,29 +1,18 @@
 """Deployments as rows -> targets with opened keys: the one place where a key leaves the database."""
 
 import asyncio
-import ipaddress
 import logging
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import connections
 
+from inference.addresses import is_local
+from inference.dispatch import Dispatcher, DispatchLimits
 from inference.models import Deployment, EndpointKind, EngineEndpoint
 from inference.sealed import WrongSealKey
-from inference.target import UNIX, Target, Timeouts
+from inference.target import Target, Timeouts
 
 log = logging.getLogger(__name__)
-
-
-def is_local(base_url: str) -> bool:
-    """Whether an address is on this machine: a unix socket or a loopback address."""
-    if base_url.startswith(UNIX):
-        return True
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def key_of(endpoint: EngineEndpoint) -> str:
@@ -89,3 +78,13 @@ def _read_and_hand_back() -> list[Target]:
 async def load_targets() -> list[Target]:
     """`read_targets` for a Dispatcher: in a thread that keeps no connection."""
     return await asyncio.to_thread(_read_and_hand_back)
+
+
+def dispatch_limits() -> DispatchLimits:
+    """The bounds of dispatch that the settings name."""
+    return DispatchLimits(**settings.DISPATCH)
+
+
+def open_dispatcher() -> Dispatcher:
+    """A dispatcher of the deployments in the database, within the bounds of the settings."""
+    return Dispatcher(load_targets, dispatch_limits())

@@ -1,0 +1,75 @@
+"""Pages of the operator's own words, and the switches of the site."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from arena import pages
+from arena.admin.readonly import ReadOnlyAdmin, ReadOnlyInline
+from arena.models import Page, PageVersion, SiteConfig
+
+
+class PageForm(forms.ModelForm):
+    """A page's title and the text of its newest version."""
+
+    text = forms.CharField(
+        max_length=pages.MAX_TEXT,
+        widget=forms.Textarea(attrs={"rows": 30, "cols": 100}),
+        help_text="Markdown. A change is a new version; a new version of the terms asks every visitor again.",
+    )
+
+    class Meta:
+        model = Page
+        fields = ["slug", "title"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        newest = None if self.instance._state.adding else self.instance.versions.first()
+        if newest is not None:
+            self.initial.setdefault("text", newest.text)
+
+
+class VersionInline(ReadOnlyInline):
+    model = PageVersion
+    verbose_name_plural = "versions"
+    fields = ["number", "published_at"]
+    readonly_fields = fields
+
+
+@admin.register(Page)
+class PageAdmin(admin.ModelAdmin):
+    form = PageForm
+    list_display = ["slug", "title"]
+    fields = ["slug", "title", "text"]
+    inlines = [VersionInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Page | None = None) -> list[str]:
+        return ["slug"] if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Page | None = None) -> bool:
+        return False  # consents point at its versions
+
+    def save_model(self, request: HttpRequest, obj: Page, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        pages.publish(obj.slug, form.cleaned_data["text"])
+
+
+@admin.register(PageVersion)
+class PageVersionAdmin(ReadOnlyAdmin):
+    list_display = ["page", "number", "published_at"]
+    list_filter = ["page"]
+    list_select_related = ["page"]
+    ordering = ["page", "-number"]
+
+
+@admin.register(SiteConfig)
+class SiteConfigAdmin(admin.ModelAdmin):
+    list_display = ["__str__", "battles_paused", "board_source"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: SiteConfig | None = None) -> bool:
+        return False

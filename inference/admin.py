@@ -1,0 +1,95 @@
+"""The admin of endpoints, deployments and adapters."""
+
+import asyncio
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from inference.addresses import is_local
+from inference.forms import BOUNDS, SPOKEN, EndpointForm
+from inference.models import Adapter, Deployment, EngineEndpoint
+from inference.probe import AT_ONCE, probe_all
+from inference.sealed import WrongSealKey
+from inference.targets import target_of
+
+
+def test_replies(
+    model_admin: "admin.ModelAdmin", request: HttpRequest, deployments: QuerySet[Deployment]
+) -> HttpResponse | None:
+    """Stream a short reply from each deployment and show what came of it."""
+    targets, names = [], {}
+    for deployment in deployments.select_related("endpoint")[:AT_ONCE]:
+        names[deployment.pk] = str(deployment)
+        try:
+            targets.append(target_of(deployment))
+        except (WrongSealKey, OSError) as error:
+            model_admin.message_user(request, f"{deployment}: {error}", messages.ERROR)
+    if not targets:
+        model_admin.message_user(request, "Nothing to test: add a deployment of a model first.", messages.WARNING)
+        return None
+    results = [(names[result.target.deployment_id], result) for result in asyncio.run(probe_all(targets))]
+    context = {**admin.site.each_context(request), "title": "Test reply", "results": results, "opts": model_admin.opts}
+    return TemplateResponse(request, "admin/test_reply.html", context)
+
+
+class DeploymentInline(admin.TabularInline):
+    model = Deployment
+    extra = 0
+    fields = ["model", "adapter", "upstream_name", "priority", "enabled"]
+    show_change_link = True
+
+
+@admin.register(EngineEndpoint)
+class EndpointAdmin(admin.ModelAdmin):
+    form = EndpointForm
+    list_display = ["name", "kind", "base_url", "has_key", "in_flight", "enabled"]
+    list_filter = ["kind", "enabled"]
+    search_fields = ["name", "base_url"]
+    inlines = [DeploymentInline]
+    actions = ["stream_a_test_reply"]
+    fieldsets = [
+        (None, {"fields": ["name", "kind", "base_url", "key", "clear_key", "enabled"]}),
+        ("What it understands", {"fields": SPOKEN}),
+        ("Bounds", {"fields": BOUNDS}),
+    ]
+
+    @admin.display(description="key", boolean=True)
+    def has_key(self, endpoint: EngineEndpoint) -> bool:
+        return bool(endpoint.sealed_key)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: EngineEndpoint | None = None) -> list[str]:
+        return ["name"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: EngineEndpoint, form: ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if obj.sealed_key and obj.base_url.startswith("http://") and not is_local(obj.base_url):
+            self.message_user(request, "The key travels unencrypted: use https:// if you can.", messages.WARNING)
+
+    @admin.action(description="Stream a test reply")
+    def stream_a_test_reply(self, request: HttpRequest, queryset: QuerySet[EngineEndpoint]) -> HttpResponse | None:
+        return test_replies(self, request, Deployment.objects.filter(endpoint__in=queryset))
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(admin.ModelAdmin):
+    list_display = ["upstream_name", "model", "adapter", "endpoint", "priority", "enabled"]
+    list_filter = ["enabled", "endpoint"]
+    list_select_related = ["endpoint", "adapter"]
+    search_fields = ["model", "upstream_name"]
+    actions = ["stream_a_test_reply"]
+
+    @admin.action(description="Stream a test reply")
+    def stream_a_test_reply(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> HttpResponse | None:
+        return test_replies(self, request, queryset)
+
+
+@admin.register(Adapter)
+class AdapterAdmin(admin.ModelAdmin):
+    list_display = ["name", "base_model", "path"]
+    search_fields = ["name", "base_model"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Adapter | None = None) -> list[str]:
+        return ["name"] if obj else []
