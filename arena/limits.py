@@ -1,0 +1,84 @@
+"""How often one visitor and one address prefix may ask: two token buckets in Valkey, taken from together or not at all.
+
+The script runs atomically on the server and uses the server's clock, so that any number of web processes agree. When
+Valkey cannot be reached the answer is no (503, "try again"): a prompt could not be streamed without it either.
+"""
+
+from functools import lru_cache
+from math import ceil
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from redis.commands.core import Script
+
+from arena.errors import Refused
+
+TIMEOUT_S = 1.0
+RETRY_WHEN_DOWN_S = 3.0
+
+# KEYS: one bucket each. ARGV: burst and tokens per second of each, in order. Returns the seconds to wait as text.
+TAKE = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local wait, tokens = 0, {}
+for i, key in ipairs(KEYS) do
+  local burst, rate = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  local held = redis.call('HMGET', key, 'tokens', 'at')
+  local at = math.min(tonumber(held[2]) or now, now)
+  tokens[i] = math.min(burst, (tonumber(held[1]) or burst) + (now - at) * rate)
+  if tokens[i] < 1 then wait = math.max(wait, (1 - tokens[i]) / rate) end
+end
+if wait > 0 then return tostring(wait) end
+for i, key in ipairs(KEYS) do
+  local burst, rate = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+  redis.call('HSET', key, 'tokens', tostring(tokens[i] - 1), 'at', string.format('%.6f', now))
+  redis.call('PEXPIRE', key, math.ceil((burst / rate + 1) * 1000))
+end
+return '0'
+"""
+
+
+def take(visitor: UUID | None, group: str) -> float:
+    """Take one token of the visitor and one of the prefix: 0.0 when both had one, else seconds until both will.
+
+    Raises redis.RedisError when Valkey cannot be reached within TIMEOUT_S.
+    """
+    keys, rates = [], []
+    if visitor is not None:
+        keys.append(f"limit:visitor:{visitor.hex}")
+        rates += [settings.LIMIT_VISITOR_BURST, settings.LIMIT_VISITOR_PER_MINUTE / 60]
+    keys.append(f"limit:prefix:{group}")
+    rates += [settings.LIMIT_PREFIX_BURST, settings.LIMIT_PREFIX_PER_MINUTE / 60]
+    return float(_script(settings.REDIS_URL)(keys=keys, args=rates))
+
+
+def charge(visitor: UUID | None, group: str) -> None:
+    """Take a token or raise: Refused 429 with the time to wait, 503 when the limits cannot be read."""
+    try:
+        wait = take(visitor, group)
+    except redis.RedisError:
+        raise Refused(
+            503,
+            "limits_unavailable",
+            _("The arena cannot take prompts at this moment. Please try again in a few seconds."),
+            retry_after=RETRY_WHEN_DOWN_S,
+        ) from None
+    if wait > 0:
+        seconds = ceil(wait)
+        message = ngettext(
+            "You are asking faster than this site allows. Please try again in %(seconds)d second.",
+            "You are asking faster than this site allows. Please try again in %(seconds)d seconds.",
+            seconds,
+        )
+        raise Refused(429, "too_fast", message % {"seconds": seconds}, retry_after=wait)
+
+
+@lru_cache(maxsize=4)
+def _script(url: str) -> Script:
+    client = redis.Redis.from_url(
+        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
+    )
+    return client.register_script(TAKE)

@@ -1,0 +1,1 @@
+"""Policy, prompt gate and detectors. `detectors/` is free of Django: pure functions of text."""

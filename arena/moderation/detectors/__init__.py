@@ -1,0 +1,1 @@
+"""Pure functions of text: no Django, no network, time linear in the text."""

@@ -1,0 +1,48 @@
+"""The operator's pages: first versions exist, an edit is a new version, the old one stays."""
+
+import pytest
+
+from arena import markdown, pages
+from arena.errors import Refused
+from arena.models import Page, PageVersion, SiteConfig
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def first_versions() -> None:
+    pages.install()
+
+
+def test_migrations_write_every_page_and_the_switches() -> None:
+    assert set(Page.objects.values_list("slug", flat=True)) >= {"terms", "privacy", "about"}
+    assert SiteConfig.objects.filter(pk=1).count() <= 1
+    for slug in pages.TITLES:
+        html = markdown.render(pages.current(slug).text)
+        assert "<h3>" in html and len(html) > 800
+
+
+def test_an_edit_is_a_new_version_and_the_old_one_stays() -> None:
+    first = pages.current("about")
+    second = pages.publish("about", "New words.\r\n\r\nMore.")
+    assert (second.number, second.text) == (first.number + 1, "New words.\n\nMore.\n")
+    assert pages.current("about") == second
+    assert PageVersion.objects.get(pk=first.pk).text == first.text
+
+
+def test_the_same_text_again_is_no_new_version() -> None:
+    pages.publish("terms", "Be kind.")
+    assert pages.publish("terms", "Be kind.\n").number == pages.current("terms").number
+    assert PageVersion.objects.filter(page="terms").count() == 2
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "x" * (pages.MAX_TEXT + 1)])
+def test_empty_and_endless_pages_are_refused(text: str) -> None:
+    with pytest.raises(Refused, match="characters"):
+        pages.publish("about", text)
+
+
+def test_install_leaves_edited_pages_alone() -> None:
+    edited = pages.publish("privacy", "Ours.")
+    pages.install()
+    assert pages.current("privacy") == edited
