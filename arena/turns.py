@@ -86,9 +86,8 @@ def claim(turn_id: UUID, owner: str) -> TurnBrief | None:
         if not taken:
             return None
         turn = Turn.objects.select_related("battle__revision_a", "battle__revision_b").get(pk=turn_id)
-        restarted = turn.claims > 1
-        if restarted:  # a worker died on it: a new attempt begins, with the same seed
-            turn.replies.filter(state=ReplyState.RUNNING).update(attempt=F("attempt") + 1)
+        # Another worker had begun (it died, or gave the turn back): a new attempt, with the same seed.
+        restarted = bool(turn.replies.filter(state=ReplyState.RUNNING).update(attempt=F("attempt") + 1))
         turn.replies.filter(state=ReplyState.WAITING).update(state=ReplyState.RUNNING, started_at=clock.now())
         return _brief(turn, restarted)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis  # noqa: F401 - its pytest plugin would import it in mid-teardown, where warnings are parsed
 import pytest
 import redis
 from django.conf import settings

@@ -5,14 +5,14 @@ import logging
 import os
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import cache
 from uuid import UUID, uuid4
 
 from celery.signals import worker_shutdown
 from django.conf import settings
-from inference.dispatch import Dispatcher
-from inference.targets import load_targets
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from arena import turns
@@ -22,6 +22,8 @@ from arena.generation.run import TurnRun
 from arena.streams import events
 from arena.streams.publish import Publisher, connect
 from arena.turns import LeaseLost
+from inference.dispatch import Dispatcher
+from inference.targets import load_targets
 
 log = logging.getLogger(__name__)
 RECONNECT_S = 0.5
@@ -30,14 +32,19 @@ RECONNECT_S = 0.5
 class GenerationLoop:
     """Owns the thread. `offer` may be called from any thread; everything else runs inside the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, dispatcher: Callable[[], AbstractAsyncContextManager[Dispatcher]] | None = None) -> None:
+        self.open_dispatcher = dispatcher or (lambda: Dispatcher(load_targets))
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[-80:]
         self.runs: dict[UUID, TurnRun] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self.turned_away = False  # a turn came while we were full: look for it when there is room again
         self.ready = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="generation", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="generation", daemon=True)
+
+    def _run(self) -> None:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(self._main())
 
     def start(self) -> "GenerationLoop":
         self.thread.start()
@@ -52,12 +59,18 @@ class GenerationLoop:
         """Finish what is open, for at most `timeout_s`, then give the rest back to other workers."""
         asyncio.run_coroutine_threadsafe(self._drain(timeout_s), self.loop).result(timeout_s + 10)
 
+    def stop(self, timeout_s: float) -> None:
+        """Drain, then end the thread."""
+        self.drain(timeout_s)
+        self.loop.call_soon_threadsafe(self.main.cancel)
+        self.thread.join(timeout_s + 10)
+
     async def _main(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.publisher = Publisher(connect(), self._snapshot)
-        async with Dispatcher(load_targets) as self.dispatcher:
+        self.loop, self.main = asyncio.get_running_loop(), asyncio.current_task()
+        async with connect() as redis, connect(socket_timeout=None) as ears, self.open_dispatcher() as self.dispatcher:
+            self.publisher = Publisher(redis, self._snapshot)
             self.ready.set()
-            await asyncio.gather(self._tick_for_ever(), self._renew_for_ever(), self._listen_for_ever())
+            await asyncio.gather(self._tick_for_ever(), self._renew_for_ever(), self._listen_for_ever(ears))
 
     def _snapshot(self, turn_id: UUID) -> list[events.Event]:
         return self.runs[turn_id].snapshot()
@@ -129,8 +142,7 @@ class GenerationLoop:
             elif run and turn_id in renewal.stops:
                 run.stop(renewal.stops[turn_id])
 
-    async def _listen_for_ever(self) -> None:
-        client = connect()
+    async def _listen_for_ever(self, client: Redis) -> None:
         while True:
             with suppress(RedisError, OSError):
                 async for turn_id, sides in control.stops(client):

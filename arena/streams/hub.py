@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from arena.streams import events
+from arena.streams.publish import connect
 
 log = logging.getLogger(__name__)
 BACKLOG = 256  # events a viewer may lag behind before it replays
@@ -49,8 +49,8 @@ class Hub:
     """Shared by every viewer of one event loop."""
 
     def __init__(self) -> None:
-        self.redis = Redis.from_url(settings.REDIS_URL, decode_responses=True, socket_connect_timeout=2)
-        self.reader_redis = Redis.from_url(settings.REDIS_URL, decode_responses=True, socket_connect_timeout=2)
+        self.redis = connect()
+        self.reader_redis = connect(socket_timeout=BLOCK_MS / 1000 + 5)
         self.wake_key = f"wake:{uuid4()}"
         self.wake_id = "0"
         self.viewers: dict[str, set[Viewer]] = {}

@@ -15,12 +15,12 @@ from arena.streams import events
 log = logging.getLogger(__name__)
 
 
-def connect() -> Redis:
+def connect(socket_timeout: float | None = 5) -> Redis:
     """A client that reports a lost connection instead of hiding it: after a loss, text must be published again."""
     return Redis.from_url(
         settings.REDIS_URL,
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=5,
+        socket_timeout=socket_timeout,
         socket_connect_timeout=2,
         decode_responses=True,
     )

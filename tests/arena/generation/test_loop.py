@@ -1,0 +1,134 @@
+"""The worker's loop: bounded, stoppable, and it gives back what it cannot finish."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from django.test import TransactionTestCase
+
+from arena import battles
+from arena.generation.loop import GenerationLoop
+from arena.models import Battle, Turn
+from arena.models.battles import BattleState, TurnState
+from tests import factories
+from tests.arena.generation.test_run import END, ScriptedDispatcher
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
+PATIENCE_S = 10.0
+
+
+class EndlessDispatcher(ScriptedDispatcher):
+    """Every request plays the same script."""
+
+    def __init__(self, *script: object) -> None:
+        super().__init__([], [])
+        self.script = list(script)
+
+    def stream(self, wanted: object) -> AsyncIterator[object]:
+        self.scripts = [self.script] * (len(self.wanted) + 1)
+        return super().stream(wanted)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[..., GenerationLoop]]:
+    loops: list[GenerationLoop] = []
+
+    def start(*script: object) -> GenerationLoop:
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[EndlessDispatcher]:
+            yield EndlessDispatcher(*script)
+
+        loops.append(GenerationLoop(opened).start())  # type: ignore[arg-type]
+        return loops[-1]
+
+    yield start
+    for loop in loops:
+        loop.stop(0.0)
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def state(turn: Turn) -> str:
+    return Turn.objects.values_list("state", flat=True).get(pk=turn.pk)
+
+
+def test_a_turn_is_driven_to_its_end(running: Callable[..., GenerationLoop]) -> None:
+    turn = factories.started()
+    running("text", END).offer(turn.id)
+    until(lambda: state(turn) == TurnState.DONE, "not finished")
+    assert Battle.objects.get().state == BattleState.READY
+
+
+def test_a_full_worker_claims_no_more_and_looks_again_when_there_is_room(
+    running: Callable[..., GenerationLoop], settings: TransactionTestCase
+) -> None:
+    settings.OPEN_TURNS = 1
+    first, second = factories.started(), factories.started()
+    loop = running("text", 0.5, END)
+    loop.offer(first.id)
+    loop.offer(second.id)
+    until(lambda: state(first) == TurnState.RUNNING, "not claimed")
+    assert state(second) == TurnState.QUEUED
+    assert len(loop.runs) == 1
+    until(lambda: state(second) == TurnState.DONE, "the waiting turn was forgotten")
+
+
+def test_the_stop_button_reaches_the_worker_at_once(running: Callable[..., GenerationLoop]) -> None:
+    turn = factories.started()
+    loop = running("text", 60.0, END)
+    loop.offer(turn.id)
+    until(lambda: bool(loop.runs) and loop.runs[turn.id].released, "no text")
+    pressed = time.monotonic()
+    battles.stop(turn.battle, None)
+    until(lambda: state(turn) == TurnState.DONE, "not stopped")
+    assert time.monotonic() - pressed < 3
+    assert set(turn.replies.values_list("finish_reason", flat=True)) == {"stopped"}
+
+
+def test_a_stop_that_was_not_heard_is_read_at_the_lease_renewal(
+    running: Callable[..., GenerationLoop], settings: TransactionTestCase
+) -> None:
+    settings.TURN_LEASE_S = 0.6
+    turn = factories.started()
+    loop = running("text", 60.0, END)
+    loop.offer(turn.id)
+    until(lambda: bool(loop.runs) and loop.runs[turn.id].released, "no text")
+    Turn.objects.update(stop_a=True, stop_b=True)  # as if the message had been lost
+    until(lambda: state(turn) == TurnState.DONE, "not stopped")
+
+
+def test_draining_finishes_what_is_open(running: Callable[..., GenerationLoop]) -> None:
+    turn = factories.started()
+    loop = running("text", 0.5, END)
+    loop.offer(turn.id)
+    until(lambda: bool(loop.runs), "not claimed")
+    loop.drain(5.0)
+    assert state(turn) == TurnState.DONE
+
+
+def test_what_cannot_be_finished_in_time_is_given_back(running: Callable[..., GenerationLoop]) -> None:
+    turn = factories.started()
+    loop = running("text", 60.0, END)
+    loop.offer(turn.id)
+    until(lambda: bool(loop.runs), "not claimed")
+    loop.drain(0.2)
+    left = Turn.objects.get(pk=turn.pk)
+    assert (left.state, left.claims) == (TurnState.RUNNING, 0)
+    running("text", END).offer(turn.id)  # another worker takes it at once
+    until(lambda: state(turn) == TurnState.DONE, "not taken over")
+    assert set(turn.replies.values_list("attempt", flat=True)) == {2}
+
+
+def test_a_draining_worker_takes_nothing(running: Callable[..., GenerationLoop]) -> None:
+    turn = factories.started()
+    loop = running("text", END)
+    loop.drain(0.1)
+    loop.offer(turn.id)
+    time.sleep(0.3)
+    assert state(turn) == TurnState.QUEUED
