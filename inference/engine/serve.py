@@ -20,6 +20,7 @@ from inference.engine.server import EngineApp
 BROKEN_S = 5.0  # time for /health to be read
 WATCH_S = 0.5
 CLOSE_TIMEOUT_S = 3  # for connections that stay open after the drain
+KEEP_ALIVE_S = 75  # longer than any client keeps an idle connection, so that it never reuses one we are closing
 BACKLOG = 2048
 
 
@@ -89,6 +90,7 @@ def serve(app: EngineApp, sock: socket.socket, ready: str, drain_timeout_s: floa
         server_header=False,
         backlog=BACKLOG,
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=CLOSE_TIMEOUT_S,
     )
     server = DrainingServer(config, app, drain_timeout_s)

@@ -76,6 +76,9 @@ class RoundRobin:
         if key is not None and key in self._pairs:
             self._join(self._pairs[key], r)
             return Arrival(True)
+        if key in self._alone:  # the pair was accepted as one: no bound may tear it now
+            self._enqueue(r, key, now)
+            return Arrival(True)
         if self._backlog.of_client(r.client) >= self.max_waiting_per_client:
             return self._refuse(f"{self.max_waiting_per_client} requests of this client are waiting already")
         shed: tuple[Request, ...] = ()
@@ -97,7 +100,7 @@ class RoundRobin:
         unit = Unit([r], (r.arrival if r.order is None else r.order, self._next_seq()), size=max(1, r.pair_size))
         self._units[r.id] = unit
         self._backlog.add(unit)
-        if key is None or key in self._alone:
+        if key is None or key in self._alone:  # nothing to wait for
             self._rotation.put(unit)
             return
         self._pairs[key] = unit

@@ -162,6 +162,16 @@ def test_the_waiting_bound_counts_a_pair_once() -> None:
     assert s.arrive(request("b"), 0.0).accepted
 
 
+def test_a_late_second_half_is_not_refused() -> None:
+    s = make_scheduler(max_waiting_per_client=1, max_waiting=1)
+    left, right = pair("a")
+    arrive(s, left, now=0.0)
+    assert admit(s, now=1.0) == (left,)
+    arrive(s, request("a"))
+    assert not s.arrive(request("a"), 1.0).accepted
+    assert s.arrive(right, 1.0).accepted, "its pair has been accepted as one already"
+
+
 def test_changing_networks_earns_no_second_bound() -> None:
     s = make_scheduler(max_waiting_per_client=1)
     arrive(s, request("a", "home"))
