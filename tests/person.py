@@ -79,7 +79,8 @@ class Person:
             self._keep(response)
             text = response.read()
             self.seen.append(text + str(response.getheaders()).encode())
-            return Page(response.status, dict(response.getheaders()), text.decode())
+            headers = {name.title(): value for name, value in response.getheaders()}
+            return Page(response.status, headers, text.decode())
 
     def get(self, path: str) -> Page:
         return self.request("GET", path)
