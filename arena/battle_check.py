@@ -16,10 +16,11 @@ REQUEST_S = 30.0
 
 @dataclass
 class Outcome:
-    """What happened. `first_token_s` and `done_s` count from the moment the prompt was sent."""
+    """What happened. `first_token_s` and `done_s` count from `sent_at` (monotonic clock), when the prompt was sent."""
 
     passed: bool
     steps: list[str] = field(default_factory=list)
+    sent_at: float = 0.0
     first_token_s: float | None = None
     done_s: float | None = None
     battle_url: str = ""
@@ -115,15 +116,16 @@ def play(site: str, prompt: str = PROMPT) -> Outcome:
 def _play(browser: Browser, prompt: str, outcome: Outcome) -> None:
     browser.visit("/")
     form = browser.form("prompt")
-    sent = time.monotonic()
+    outcome.sent_at = time.monotonic()
     browser.visit(form.action, {**form.fields, "prompt": prompt, "agree_terms": "1"})
     outcome.battle_url = browser.url
     outcome.steps.append(f"battle: {browser.url}")
-    _read_answers(browser, sent, outcome)
+    _read_answers(browser, outcome)
     _vote(browser, outcome)
 
 
-def _read_answers(browser: Browser, sent: float, outcome: Outcome) -> None:
+def _read_answers(browser: Browser, outcome: Outcome) -> None:
+    sent = outcome.sent_at
     stream = browser.url.rstrip("/") + "/turns/1/stream"
     for name in browser.events(stream, sent + PATIENCE_S):
         if outcome.first_token_s is None and name not in ("status", "reset", "hello"):

@@ -18,7 +18,7 @@ import pytest
 
 from arena.battle_check import Forms
 from arena.embedded import paths
-from tests.faults.up import Up
+from tests.up import Up
 
 pytestmark = pytest.mark.faults
 LIGHT = ("--processes", "web,beat", "--no-demo")
@@ -60,28 +60,6 @@ def test_the_address_comes_last_after_the_admin_link(whole: Up) -> None:
     assert healthy(whole)
 
 
-@pytest.mark.parametrize(
-    "name", ["web", "worker-generate", "worker-batch", "worker-long", "beat", "engine", "valkey", "postgres"]
-)
-def test_what_is_killed_comes_back_and_is_said(whole: Up, name: str) -> None:
-    whole.wait_for(rf"\| {name} is ready")
-    before = whole.pids()[name]
-    os.kill(before, signal.SIGKILL)
-    whole.wait_for(rf"\| {name} was killed by SIGKILL; starting it again in 0.5 s")
-    whole.wait_for(rf"\| {name} is ready again")
-    assert whole.pids()[name] != before
-    assert healthy(whole)
-
-
-def test_a_second_up_says_what_runs(whole: Up) -> None:
-    second = whole.run()
-    assert second.returncode == 1
-    assert f"Agon already runs: {whole.url}/" in second.stderr
-    assert f"supervisor {whole.process.pid}" in second.stderr
-    assert f"web {whole.pids()['web']}" in second.stderr
-    assert "Traceback" not in second.stderr
-
-
 def test_the_admin_link_works_once(whole: Up) -> None:
     link = re.search(r"http\S+/admin-login/\S+", "".join(whole.lines))
     assert link
@@ -102,6 +80,28 @@ def _token(visitor: urllib.request.OpenerDirector, url: str) -> bytes:
     with visitor.open(url, timeout=10) as page:
         form = Forms(page.read().decode()).found[-1]
     return "&".join(f"{name}={value}" for name, value in form.fields.items()).encode()
+
+
+@pytest.mark.parametrize(
+    "name", ["web", "worker-generate", "worker-batch", "worker-long", "beat", "engine", "valkey", "postgres"]
+)
+def test_what_is_killed_comes_back_and_is_said(whole: Up, name: str) -> None:
+    whole.wait_for(rf"\| {name} is ready")
+    before = whole.pids()[name]
+    os.kill(before, signal.SIGKILL)
+    whole.wait_for(rf"\| {name} was killed by SIGKILL; starting it again in 0.5 s")
+    whole.wait_for(rf"\| {name} is ready again")
+    assert whole.pids()[name] != before
+    assert healthy(whole)
+
+
+def test_a_second_up_says_what_runs(whole: Up) -> None:
+    second = whole.run()
+    assert second.returncode == 1
+    assert f"Agon already runs: {whole.url}/" in second.stderr
+    assert f"supervisor {whole.process.pid}" in second.stderr
+    assert f"web {whole.pids()['web']}" in second.stderr
+    assert "Traceback" not in second.stderr
 
 
 def test_sigterm_drains_and_leaves_nothing(whole: Up) -> None:
