@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,7 +75,7 @@ class PagePool:
         self.capacity = pool_bytes // layout.page_bytes - 1
         if self.capacity < 1:
             raise OutOfPages(f"a pool of {pool_bytes} bytes holds no two pages of {layout.page_bytes} bytes")
-        self.arena = torch.zeros((self.capacity + 1) * layout.page_bytes, dtype=torch.uint8, device=device)
+        self.arena = _zeros((self.capacity + 1) * layout.page_bytes, device)
         self._typed = self.arena.view(layout.dtype)
         self._refs = [0] * (self.capacity + 1)
         self._kinds = [0] * (self.capacity + 1)
@@ -153,3 +154,10 @@ class PagePool:
         """A page as rows of `width` elements of `dtype`, as many as fit: how adapter matrices of any width lie here."""
         count = self.layout.page_bytes // (width * dtype.itemsize)
         return self.page_bytes(page)[: count * width * dtype.itemsize].view(dtype).view(count, width)
+
+
+def _zeros(size: int, device: torch.device) -> Tensor:
+    """`size` zero bytes. On the CPU numpy asks the system for zero pages, which cost nothing until they are touched."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.zeros(size, dtype=np.uint8))
+    return torch.zeros(size, dtype=torch.uint8, device=device)

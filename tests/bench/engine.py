@@ -3,7 +3,7 @@
 Workload (constants below): each stream has its own seeded prompt of 64 tokens and decodes 64 tokens greedily, all
 streams together; tok/s counts output tokens over the wall time of the whole run, prompts included, best of `--runs`
 runs, float32 and bfloat16 alternating. Start-up is the wall time of a fresh process from exec to a core that has
-stepped once; memory is the PSS of a process after 8 streams (file-backed weights included). `--smoke` runs a random
+stepped once; memory is the RSS of a process after 8 streams (file-backed weights included). `--smoke` runs a random
 two-layer model for a second.
 """
 
@@ -78,10 +78,10 @@ def speeds(model: Path, threads: int | None, runs: int) -> dict[str, float]:
     return {key: round(value, 1) for key, value in best.items()}
 
 
-def pss_mb() -> float:
-    """Proportional set size of this process, in MB."""
+def rss_mb() -> float:
+    """Resident memory of this process, in MB. Not PSS: another engine on the same weights would halve their share."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Rss:")) * 1024 / 1e6
 
 
 def child(kind: str, model: Path, threads: int | None) -> str:
@@ -109,7 +109,7 @@ def main() -> None:
         return
     if args.child == "memory":
         run(core(args.model, "float32", args.threads), 8)
-        print(pss_mb())
+        print(rss_mb())
         return
     with tempfile.TemporaryDirectory() as folder:
         model = make_model(Path(folder) / "tiny") if args.smoke else args.model

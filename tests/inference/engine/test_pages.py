@@ -1,5 +1,7 @@
 """The page pool: layout, typed views, owners, no page lost or given twice."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -96,3 +98,20 @@ def test_accounting_matches_a_plain_count(actions):
         held = {page for group in owners for page in group}
         assert pool.used == len(held) and 0 not in held
         assert all(pool.refs(page) == sum(page in group for group in owners) for page in range(1, 8))
+
+
+def test_memory_is_taken_only_as_pages_are_touched():
+    """A gigabyte of pool costs nothing until pages are written; freed pages are used again before fresh ones."""
+
+    def resident() -> int:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Rss:")) >> 10
+
+    before = resident()
+    pool = PagePool(layout(tokens=4096), 1 << 30, CPU)
+    assert resident() - before < 32
+    for _ in range(200):
+        pages = pool.alloc(2)
+        pool.page_bytes(pages[0]).fill_(1)
+        pool.release(pages)
+    assert resident() - before < 64
