@@ -127,7 +127,9 @@ async def serving(
     connector = aiohttp.UnixConnector(str(uds), limit=0)
     headers = {"Authorization": f"Bearer {KEY}"}
     timeout = aiohttp.ClientTimeout(total=20)
-    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
-        yield Client(session, made, app, server, task)
-    server.should_exit = True
-    await task
+    try:
+        async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
+            yield Client(session, made, app, server, task)
+    finally:
+        server.should_exit = True
+        await task
