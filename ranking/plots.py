@@ -144,10 +144,11 @@ def heat_map(board: Board) -> SafeString:
             for i, row in enumerate(rows)
         ),
     )
+    width, height = left + cell * len(rows) + 2, top + cell * len(rows) + 2
     return format_html(
-        '<svg class="heat" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>',
-        left + cell * len(rows) + 2,
-        top + cell * len(rows) + 2,
+        '<svg class="heat" width="{0}" height="{1}" viewBox="0 0 {0} {1}" role="img" aria-label="{2}">{3}{4}</svg>',
+        width,
+        height,
         _("Win rates of %(n)s models against each other; the table below holds the same figures") % {"n": len(rows)},
         heads,
         lines,

@@ -23,12 +23,13 @@ def seed(again: bool = False) -> int:
         return 0
     seed_roster()
     refresh()
-    site.demo_seeded = True
-    site.save(update_fields=["demo_seeded"])
-    if Battle.objects.filter(origin=Origin.DEMO).exists():
-        return 0
     try:
         recorded = recordings.load()
     except FileNotFoundError:
         return 0  # an edition without recordings starts with an empty board, which says so
-    return seed_battles(bouts(recorded.answered_by_all(set(STRENGTH))), recorded)
+    site.demo_seeded = True
+    site.save(update_fields=["demo_seeded"])
+    if Battle.objects.filter(origin=Origin.DEMO).exists():
+        return 0
+    prompts = recorded.answered_by_all(set(STRENGTH))
+    return seed_battles(bouts(prompts), recorded) if prompts else 0
