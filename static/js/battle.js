@@ -133,9 +133,11 @@
   }
 
   async function ended({ next }) {
+    const atEnd = following && nearEnd();
     close();
     if (next) return location.replace(next);
     await refresh();
+    if (atEnd) toEnd(); // the vote has made the dock taller; the last lines stay in sight
   }
 
   // --- after the server's page has been put in place ----------------------------------------------------------------

@@ -50,7 +50,7 @@ class Behaviour:
     retry_after: int = 1
 
     def words(self) -> list[str]:
-        return self.text.split() if self.text else [f"w{i + 1}" for i in range(self.n)]
+        return self.text.split(" ") if self.text else [f"w{i + 1}" for i in range(self.n)]
 
 
 PROFILES: dict[str, Behaviour] = {

@@ -1,0 +1,48 @@
+"""A headless Chromium against the real stack. Every page must end without a console error and without an axe violation."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.person import Person
+from tests.stack import Stack
+
+CHROMIUM = os.environ.get("AGON_CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright's own loop runs in this thread
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM if Path(CHROMIUM).exists() else None, args=FLAGS.split()
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def newcomer(stack: Stack, browser: Browser) -> Iterator[Callable[..., Person]]:
+    """Makes people with a browser window of their own: newcomer(width=375, theme="dark", agreed=True)."""
+    people: list[Person] = []
+
+    def make(width: int = 1280, height: int = 800, theme: str = "light", **options: object) -> Person:
+        touch = {"has_touch": True, "is_mobile": True} if width < 500 else {}
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=theme, base_url=stack.url, **touch, **options
+        )
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        people.append(Person(context.new_page(), stack))
+        return people[-1]
+
+    yield make
+    for person in people:
+        person.page.context.close()
+    assert [error for person in people for error in person.errors] == []
