@@ -25,7 +25,7 @@ class Layout:
 
     host: str = "127.0.0.1"
     port: int = 8000
-    model: Path | None = None  # None: AGON_ENGINE_MODEL, else the demo model of `make install`
+    model: Path | None = None  # None: AGON_ENGINE_MODEL, else `fetch_model --switch`, else the demo model
 
     @property
     def url(self) -> str:
@@ -35,7 +35,22 @@ class Layout:
     @property
     def engine_model(self) -> Path:
         models = Path(os.environ.get("AGON_MODELS_DIR") or paths.var_dir() / "models")
-        return self.model or Path(os.environ.get("AGON_ENGINE_MODEL") or models / DEMO_MODEL)
+        return self.model or Path(os.environ.get("AGON_ENGINE_MODEL") or chosen_model() or models / DEMO_MODEL)
+
+
+def chosen_model() -> str:
+    """The folder that `manage.py fetch_model ID --switch` wrote down, "" when it never did."""
+    try:
+        return (paths.var_dir() / "engine.model").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def engine_adapters(model: Path) -> tuple[str, ...]:
+    """AGON_ENGINE_ADAPTERS, a folder of adapters; the demo model has its own."""
+    own = paths.PROJECT / "inference" / "demo" / "adapters" if model.name == DEMO_MODEL else ""
+    folder = os.environ.get("AGON_ENGINE_ADAPTERS") or str(own)
+    return ("--adapters-dir", folder) if folder else ()
 
 
 def engine_socket() -> Path:
@@ -53,7 +68,7 @@ def engine(layout: Layout) -> Process:
     return _ours(
         "engine",
         ("-m", "inference.engine", "--model", str(layout.engine_model), "--uds", str(address))
-        + ("--adapters-dir", str(paths.PROJECT / "inference" / "demo" / "adapters"))
+        + engine_adapters(layout.engine_model)
         + ("--key-file", str(paths.var_dir() / "engine.key")),
         ready=lambda: answers_http(address, "/health"),
         prepare=lambda: address.unlink(missing_ok=True),

@@ -185,6 +185,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 # --- The engine -----------------------------------------------------------------------------------------------------
 MODELS_DIR = Path(env.text("AGON_MODELS_DIR") or VAR / "models")
 ENGINE_KEY_FILE = VAR / "engine.key"
+ENGINE_MODEL_FILE = VAR / "engine.model"  # written by `manage.py fetch_model ID --switch`, read by arena/processes.py
 DISPATCH = {  # see inference.dispatch.DispatchLimits
     "waiting_per_client": env.number("AGON_DISPATCH_WAITING_PER_CLIENT", 8, least=1),
     "waiting": env.number("AGON_DISPATCH_WAITING", 512, least=1),

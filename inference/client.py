@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Self
 
@@ -81,7 +81,7 @@ class Client:
             connector = aiohttp.UnixConnector(path, limit=self.limits.connections, keepalive_timeout=KEEPALIVE_S)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    async def stream(self, target: Target, wanted: Wanted) -> AsyncIterator[Event]:
+    async def stream(self, target: Target, wanted: Wanted) -> AsyncGenerator[Event, None]:
         """Opened, then Queued and Text in any number, then Finished. Raises UpstreamFailed.
 
         Closing the generator (or cancelling the task that reads it) closes the connection, which aborts the request there.

@@ -7,8 +7,8 @@ from django import forms
 from inference.models import EngineEndpoint
 
 KEY_MAX = 4000
-SPOKEN = ["accepts_extras", "limit_field", "asks_usage", "sends_seed"]
-BOUNDS = [
+SPOKEN = ("accepts_extras", "limit_field", "asks_usage", "sends_seed")
+BOUNDS = (
     "has_scheduler",
     "in_flight",
     "connect_timeout_s",
@@ -16,7 +16,7 @@ BOUNDS = [
     "idle_timeout_s",
     "total_timeout_s",
     "queue_timeout_s",
-]
+)
 
 
 class EndpointForm(forms.ModelForm):

@@ -82,7 +82,7 @@ async def load_targets() -> list[Target]:
 
 def dispatch_limits() -> DispatchLimits:
     """The bounds of dispatch that the settings name."""
-    return DispatchLimits(**settings.DISPATCH)
+    return DispatchLimits(**settings.DISPATCH)  # type: ignore[arg-type]  # whole numbers where they are wanted
 
 
 def open_dispatcher() -> Dispatcher:

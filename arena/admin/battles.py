@@ -8,14 +8,21 @@ from arena.models import Battle, Reply, Turn, Vote, VoteEvent
 
 class TurnInline(ReadOnlyInline):
     model = Turn
-    fields = ["number", "prompt", "state", "claims", "created_at", "finished_at"]
-    readonly_fields = fields
+    fields = readonly_fields = ("number", "prompt", "state", "claims", "created_at", "finished_at")
 
 
 class ReplyInline(ReadOnlyInline):
     model = Reply
-    fields = ["side", "state", "finish_reason", "error", "attempt", "deployment", "tokens_in", "tokens_out"]
-    readonly_fields = fields
+    fields = readonly_fields = (
+        "side",
+        "state",
+        "finish_reason",
+        "error",
+        "attempt",
+        "deployment",
+        "tokens_in",
+        "tokens_out",
+    )
 
 
 @admin.register(Battle)

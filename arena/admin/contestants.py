@@ -14,10 +14,10 @@ from arena.models import Contestant, ContestantRevision, PairWeight
 from arena.models.contestants import Visibility
 from inference.models import Deployment
 
-NAMED = ["name", "slug", "organisation", "description", "link"]
-SHOWN = ["visibility", "codename", "anonymous_until", "sampling_weight"]
-FACTS = ["licence", "open_weights", "released_on", "price_in", "price_out"]
-TOLD = [
+NAMED = ("name", "slug", "organisation", "description", "link")
+SHOWN = ("visibility", "codename", "anonymous_until", "sampling_weight")
+FACTS = ("licence", "open_weights", "released_on", "price_in", "price_out")
+TOLD = (
     "model",
     "adapter",
     "system_prompt",
@@ -27,7 +27,7 @@ TOLD = [
     "max_tokens",
     "stop",
     "context_length",
-]
+)
 
 
 # The revision's own labels, help texts and widgets.
@@ -74,8 +74,7 @@ class ContestantForm(forms.ModelForm, ToldFields):  # type: ignore[valid-type, m
 class RevisionInline(ReadOnlyInline):
     model = ContestantRevision
     verbose_name_plural = "history of revisions"
-    fields = ["number", "current", "created_at", *TOLD]
-    readonly_fields = fields
+    fields = readonly_fields = ("number", "current", "created_at", *TOLD)
     ordering = ["-number"]
 
 

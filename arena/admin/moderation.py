@@ -8,8 +8,7 @@ from arena.models import Appeal, GateBlock, Report
 
 class AppealInline(ReadOnlyInline):
     model = Appeal
-    fields = ["text", "created_at"]
-    readonly_fields = fields
+    fields = readonly_fields = ("text", "created_at")
     show_change_link = False
 
 

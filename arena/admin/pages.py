@@ -34,8 +34,7 @@ class PageForm(forms.ModelForm):
 class VersionInline(ReadOnlyInline):
     model = PageVersion
     verbose_name_plural = "versions"
-    fields = ["number", "published_at"]
-    readonly_fields = fields
+    fields = readonly_fields = ("number", "published_at")
 
 
 @admin.register(Page)
