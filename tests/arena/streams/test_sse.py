@@ -1,0 +1,171 @@
+"""The event stream over ASGI: only its owner reads it, it resumes, and it never waits for a stream that was lost."""
+
+import asyncio
+import json
+
+import pytest
+from asgiref.sync import sync_to_async
+from asgiref.testing import ApplicationCommunicator
+from django.http import HttpResponse
+from redis.asyncio import Redis
+
+from arena import turns, visitors
+from arena.asgi import application
+from arena.models import Turn, Visitor
+from arena.streams import events
+from arena.streams.hub import hub
+from arena.streams.publish import connect
+from tests import factories
+from tests.factories import outcome
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
+
+
+def cookie(visitor: Visitor) -> bytes:
+    response = HttpResponse()
+    visitors._hand_out(response, visitor.pk)
+    return f"{visitors.COOKIE}={response.cookies[visitors.COOKIE].coded_value}".encode()
+
+
+def request(turn: Turn, *headers: tuple[bytes, bytes], number: int = 1, method: str = "GET") -> ApplicationCommunicator:
+    path = f"/b/{turn.battle_id}/turns/{number}/stream"
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
+    return ApplicationCommunicator(application, scope | {"headers": list(headers), "server": ("testserver", 80)})
+
+
+async def body(communicator: ApplicationCommunicator) -> tuple[int, bytes]:
+    """Status and everything that was sent, headers included, of a response that ends."""
+    await communicator.send_input({"type": "http.request"})
+    try:
+        start = await communicator.receive_output(timeout=15)
+        sent, more = b"", True
+        while more:
+            part = await communicator.receive_output(timeout=15)
+            sent, more = sent + part["body"], part.get("more_body", False)
+        await communicator.wait(timeout=5)
+    finally:
+        await hub().close()
+    return start["status"], sent + b"\n\n: " + repr(start["headers"]).encode()
+
+
+async def read(communicator: ApplicationCommunicator) -> tuple[int, list[tuple[str, str, dict]]]:
+    """Status and events (id, name, data) of a stream that ends."""
+    status, sent = await body(communicator)
+    told = []
+    for chunk in sent.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in chunk.splitlines() if ": " in line and not line.startswith(":"))
+        if "event" in fields:
+            told.append((fields["id"], fields["event"], json.loads(fields["data"])))
+    return status, told
+
+
+async def mine(turn: Turn) -> tuple[bytes, bytes]:
+    return b"cookie", cookie(await Visitor.objects.aget(pk=turn.visitor_id))
+
+
+async def publish(turn: Turn, *batch: events.Event) -> list[str]:
+    async with connect() as redis:
+        return [await redis.xadd(events.key(turn.id), events.fields(event)) for event in batch]
+
+
+async def begin() -> Turn:
+    return await sync_to_async(factories.started)()
+
+
+async def test_strangers_and_wrong_addresses_get_the_same_404() -> None:
+    turn = await begin()
+    stranger = await sync_to_async(factories.visitor)()
+    assert (await read(request(turn)))[0] == 404
+    assert (await read(request(turn, (b"cookie", cookie(stranger)))))[0] == 404
+    assert (await read(request(turn, (b"cookie", b"agon_visitor=forged"))))[0] == 404
+    assert (await read(request(turn, await mine(turn), number=2)))[0] == 404
+
+
+async def test_only_get() -> None:
+    turn = await begin()
+    assert (await read(request(turn, await mine(turn), method="POST")))[0] == 405
+
+
+async def test_a_finished_turn_is_told_from_the_database() -> None:
+    turn = await begin()
+    await sync_to_async(factories.finish)(turn, outcome("One."), outcome("Two.", "early"))
+    status, told = await read(request(turn, await mine(turn)))
+    assert status == 200
+    assert [name for _id, name, _data in told] == ["reset", "frame", "side", "reset", "frame", "side", "done"]
+    assert told[1][2]["a"]["blocks"] == ["<p>One.</p>"]
+    assert told[5][2] == {"side": "b", "attempt": 1, "state": "early"}
+    assert told[-1][2] == {"battle": "ready"}
+
+
+async def test_an_unclaimed_turn_says_that_the_arena_is_busy() -> None:
+    turn = await begin()
+    await publish(turn, events.done("ready"))
+    _status, told = await read(request(turn, await mine(turn)))
+    assert told[0][1:] == ("status", {"state": "busy", "position": None, "eta_s": None})
+
+
+async def test_a_reload_sees_everything_and_a_reconnect_only_what_is_new() -> None:
+    turn = await begin()
+    await sync_to_async(turns.claim)(turn.id, "w")
+    numbered = [(events.FRAME, {"a": {"n": 1, "add": str(i)}}) for i in range(3)]
+    ids = await publish(turn, *numbered, events.done("ready"))
+    _status, told = await read(request(turn, await mine(turn)))
+    assert [entry for entry, _name, _data in told] == ids
+    _status, told = await read(request(turn, await mine(turn), (b"last-event-id", ids[1].encode())))
+    assert [entry for entry, _name, _data in told] == ids[2:]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"abc", b"1", b"9" * 400, b"-", b"0-0\r\n"])
+async def test_a_garbled_last_event_id_starts_over(garbage: bytes) -> None:
+    turn = await begin()
+    await sync_to_async(turns.claim)(turn.id, "w")
+    ids = await publish(turn, events.status("thinking"), events.done("ready"))
+    _status, told = await read(request(turn, await mine(turn), (b"last-event-id", garbage)))
+    assert [entry for entry, _name, _data in told] == ids
+
+
+async def test_a_turn_that_ended_while_its_stream_was_lost_is_told_anyway(settings: object) -> None:
+    settings.SSE_KEEPALIVE_S = 0.1
+    turn = await begin()
+    ids = await publish(turn, (events.FRAME, {"a": {"n": 1, "add": "half"}}))
+    await sync_to_async(factories.finish)(turn)
+    async with connect() as redis:
+        await redis.delete(events.key(turn.id))
+    _status, told = await read(request(turn, await mine(turn), (b"last-event-id", ids[0].encode())))
+    assert told[0][1:] == ("reset", {"side": "a", "attempt": 1})
+    assert told[-1][1:] == ("done", {"battle": "ready"})
+
+
+async def test_a_browser_that_leaves_frees_its_place() -> None:
+    turn = await begin()
+    communicator = request(turn, await mine(turn))
+    await communicator.send_input({"type": "http.request"})
+    assert (await communicator.receive_output(timeout=5))["status"] == 200
+    for _ in range(2):  # the retry line and the busy status
+        await communicator.receive_output(timeout=5)
+    await asyncio.sleep(0.1)
+    assert hub().viewers
+    await communicator.send_input({"type": "http.disconnect"})
+    await communicator.wait(timeout=5)
+    assert not hub().viewers
+    await hub().close()
+
+
+async def test_no_identity_in_any_event_before_the_vote() -> None:
+    """S4 for the stream: neither names nor ids of contestants, revisions or deployments."""
+    turn = await begin()
+    await sync_to_async(factories.finish)(turn)
+    _status, raw = await body(request(turn, await mine(turn)))
+    sent = raw.decode()
+    battle = await sync_to_async(lambda: turn.battle)()
+    for revision_id in (battle.revision_a_id, battle.revision_b_id):
+        assert str(revision_id) not in sent
+    for name in ("Contestant", "contestant", "Org of", "stub"):
+        assert name not in sent
+
+
+def test_redis_is_not_shared_between_loops() -> None:
+    async def current() -> Redis:
+        return hub().redis
+
+    assert asyncio.run(current()) is not asyncio.run(current())
