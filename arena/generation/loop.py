@@ -23,7 +23,7 @@ from arena.streams import events
 from arena.streams.publish import Publisher, connect
 from arena.turns import LeaseLost
 from inference.dispatch import Dispatcher
-from inference.targets import load_targets
+from inference.targets import open_dispatcher
 
 log = logging.getLogger(__name__)
 RECONNECT_S = 0.5
@@ -33,7 +33,7 @@ class GenerationLoop:
     """Owns the thread. `offer` may be called from any thread; everything else runs inside the loop."""
 
     def __init__(self, dispatcher: Callable[[], AbstractAsyncContextManager[Dispatcher]] | None = None) -> None:
-        self.open_dispatcher = dispatcher or (lambda: Dispatcher(load_targets))
+        self.open_dispatcher = dispatcher or open_dispatcher
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[-80:]
         self.runs: dict[UUID, TurnRun] = {}
         self.tasks: set[asyncio.Task[None]] = set()
