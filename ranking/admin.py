@@ -1,7 +1,5 @@
 """The board in the admin: read the snapshots and counts, publish now, remove the demo data."""
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -10,21 +8,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from arena.admin.readonly import ReadOnlyAdmin
 from ranking import demo, tasks
 from ranking.models import BoardSnapshot, PairCount
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that only the fit job writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(BoardSnapshot)
@@ -33,7 +19,6 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
     list_filter = ("origin",)
     ordering = ("-fitted_at",)
     change_list_template = "ranking/admin_snapshots.html"
-    show_full_result_count = False
 
     def get_urls(self) -> list[URLPattern]:
         mine = [
@@ -66,7 +51,6 @@ class PairCountAdmin(ReadOnlyAdmin):
     list_filter = ("origin", "category", "outcome")
     list_select_related = ("first", "second")
     ordering = ("origin", "category", "first", "second", "outcome")
-    show_full_result_count = False
 
 
 def _one(request: HttpRequest) -> bool:

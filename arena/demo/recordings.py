@@ -30,7 +30,7 @@ class Recordings:
 
 
 def load(folder: Path = FOLDER) -> Recordings:
-    """Raises FileNotFoundError when this edition has no recordings."""
+    """What this edition has recorded; nothing where it comes without the files."""
     prompts = {line["id"]: line["text"] for line in _lines(folder / "prompts.jsonl")}
     answers = {
         (line["prompt"], line["slug"]): Answer(
@@ -42,5 +42,7 @@ def load(folder: Path = FOLDER) -> Recordings:
 
 
 def _lines(path: Path) -> list[dict]:
+    if not path.exists():
+        return []
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file if line.strip()]

@@ -23,13 +23,12 @@ def seed(again: bool = False) -> int:
         return 0
     seed_roster()
     refresh()
-    try:
-        recorded = recordings.load()
-    except FileNotFoundError:
+    recorded = recordings.load()
+    prompts = recorded.answered_by_all(set(STRENGTH))
+    if not prompts:
         return 0  # an edition without recordings starts with an empty board, which says so
     site.demo_seeded = True
     site.save(update_fields=["demo_seeded"])
     if Battle.objects.filter(origin=Origin.DEMO).exists():
         return 0
-    prompts = recorded.answered_by_all(set(STRENGTH))
-    return seed_battles(bouts(prompts), recorded) if prompts else 0
+    return seed_battles(bouts(prompts), recorded)

@@ -1,6 +1,7 @@
 """The board in a browser: both themes, a phone, without JavaScript, and the announcement of new figures."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,7 +28,11 @@ def publish(stack: Stack, wins: int = 6) -> list[str]:
         addresses = [f"/models/{model.slug}/" for model in models]
     with stack.environment():
         refit = [sys.executable, "manage.py", "refit"]
-        subprocess.run(refit, cwd=paths.PROJECT, env=None, check=True, timeout=60, capture_output=True)
+        env = os.environ | {"DJANGO_SETTINGS_MODULE": "arena.settings"}
+        done = subprocess.run(
+            refit, cwd=paths.PROJECT, env=env, check=False, timeout=60, capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
     return addresses
 
 
