@@ -41,7 +41,7 @@ class Up:
         """A second `up`, or one that is expected to end by itself."""
         return subprocess.run(
             self.command(*more), cwd=paths.PROJECT, env=self.environment(), capture_output=True, text=True, check=False,
-            timeout=PATIENCE_S, **options,  # type: ignore[call-overload]
+            timeout=2 * PATIENCE_S, **options,  # type: ignore[call-overload]
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -28,7 +28,7 @@ import psutil
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 django.setup()
 
-from arena.battle_check import Forms, play  # noqa: E402
+from arena.battle_check import PROMPT, Forms, play  # noqa: E402
 from arena.embedded import paths  # noqa: E402
 from tests.stack import ENGINE_KEY, Stack  # noqa: E402
 from tests.up import Up  # noqa: E402
@@ -104,7 +104,8 @@ def memory(engine: str, prompt: str) -> dict[str, float]:
 
 async def send_one(site: str, busy: asyncio.Semaphore) -> None:
     """A visitor of its own who starts a slow battle and leaves the page."""
-    async with busy, aiohttp.ClientSession(base_url=site) as browser:
+    jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address without a name
+    async with busy, aiohttp.ClientSession(base_url=site, cookie_jar=jar) as browser:
         async with browser.get("/") as page:
             form = next(form for form in Forms(await page.text()).found if "prompt" in form.fields)
         data = {**form.fields, "prompt": SLOW, "agree_terms": "1", "key": str(uuid.uuid4())}
@@ -153,9 +154,13 @@ def main() -> None:
             result |= {f"why_{key}": "not measured in a smoke run" for key in list(result)}
             result |= memory("stub", json.dumps({"stub": {"n": 5, "rate": 0}})) | open_turns(SMOKE_TURNS)
         else:
-            result |= start_times(options.runs)
-            result |= memory("real", "Name three uses of a rope.")
-            result |= open_turns(options.open_turns)
+            for part in (
+                lambda: start_times(options.runs),
+                lambda: memory("real", PROMPT),
+                lambda: open_turns(options.open_turns),
+            ):
+                result |= part()
+                print(result, file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(os.environ["AGON_TEST_VAR"], ignore_errors=True)
     print(json.dumps(result))

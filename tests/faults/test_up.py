@@ -82,6 +82,14 @@ def _token(visitor: urllib.request.OpenerDirector, url: str) -> bytes:
     return "&".join(f"{name}={value}" for name, value in form.fields.items()).encode()
 
 
+def test_check_plays_a_battle_to_the_vote(whole: Up) -> None:
+    """On the arena that runs; alone, `up --check` starts one, plays and stops it."""
+    done = whole.run("--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "vote: counted, both models revealed" in done.stdout
+    assert done.stdout.strip().endswith("check: passed")
+
+
 @pytest.mark.parametrize(
     "name", ["web", "worker-generate", "worker-batch", "worker-long", "beat", "engine", "valkey", "postgres"]
 )
@@ -159,6 +167,12 @@ def test_a_missing_model_says_what_to_do(folder: Path) -> None:
 def test_an_unknown_process_is_named(folder: Path) -> None:
     done = Up(folder / "taken", "--processes", "web,cobbler").run()
     assert "no such process: cobbler" in done.stderr
+
+
+def test_a_check_that_fails_exits_1(folder: Path) -> None:
+    done = Up(folder / "light", *LIGHT).run("--check")
+    assert done.returncode == 1
+    assert "check: FAILED" in done.stdout
 
 
 def test_production_without_a_secret_refuses(folder: Path) -> None:
