@@ -46,8 +46,12 @@ def _closing(state: StateInline, closer: str, start: int) -> int:
 
 
 def _reads_as_money(source: str, start: int, end: int) -> bool:
-    """`$5 and $6`: a single dollar opens before non-space, closes after non-space and not before a digit."""
-    return source[start].isspace() or source[end - 1].isspace() or source[end + 1 : end + 2].isdigit()
+    """`$5 and $6`: a single dollar opens before non-space, closes after non-space and not before a letter or digit.
+
+    Nor does a formula reach into a code span.
+    """
+    formula, after = source[start:end], source[end + 1 : end + 2]
+    return formula[0].isspace() or formula[-1].isspace() or after.isalnum() or "`" in formula
 
 
 def _inline(state: StateInline, silent: bool) -> bool:

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena.markdown import BlockStream, render
-from arena.markdown.html import MARKDOWN
+from arena.markdown.html import MARKDOWN, Renderer
 from arena.markdown.stream import MAX_BLOCK, MAX_LINE, MAX_TEXT
 
 LINES = [
@@ -155,3 +155,19 @@ def test_text_beyond_the_bound_is_dropped_and_said() -> None:
         stream.feed("word " * 199 + "end\n\n ")
     assert stream.finish().endswith('<p class="cut">…</p>\n')
     assert stream.feed("more\n\n") == []
+
+
+def test_feeding_token_by_token_costs_little_more_than_at_once() -> None:
+    """CPU per token is constant: the open block is not parsed again for each token (measured in calls of the parser)."""
+    parsed: list[int] = []
+    original = Renderer.block
+
+    def counted(self: Renderer, source: str) -> str:
+        parsed.append(len(source))
+        return original(self, source)
+
+    text = "\n\n".join(["Some *words* in a paragraph.", "- item\n- item", "```python\nx = 1\n\ny = 2\n```"] * 40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Renderer, "block", counted)
+        assert streamed(text, list(range(0, len(text), 4))) == render(text)
+    assert sum(parsed) <= 2 * len(text)
