@@ -68,7 +68,7 @@ class EndpointAdmin(admin.ModelAdmin):
         if obj.sealed_key and obj.base_url.startswith("http://") and not is_local(obj.base_url):
             self.message_user(request, "The key travels unencrypted: use https:// if you can.", messages.WARNING)
 
-    @admin.action(description="Stream a test reply")
+    @admin.action(description="Stream a test reply", permissions=["change"])
     def stream_a_test_reply(self, request: HttpRequest, queryset: QuerySet[EngineEndpoint]) -> HttpResponse | None:
         return test_replies(self, request, Deployment.objects.filter(endpoint__in=queryset))
 
@@ -81,7 +81,7 @@ class DeploymentAdmin(admin.ModelAdmin):
     search_fields = ["model", "upstream_name"]
     actions = ["stream_a_test_reply"]
 
-    @admin.action(description="Stream a test reply")
+    @admin.action(description="Stream a test reply", permissions=["change"])
     def stream_a_test_reply(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> HttpResponse | None:
         return test_replies(self, request, queryset)
 

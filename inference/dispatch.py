@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
 
+from inference import open_files
 from inference.client import Client, ClientLimits, UpstreamFailed
 from inference.events import Event, GenerationFailed, Wanted
 from inference.health import Health
@@ -24,6 +25,7 @@ from inference.target import Target
 log = logging.getLogger(__name__)
 Load = Callable[[], Awaitable[list[Target]]]
 Key = tuple[str, str | None]
+SPARE_FILES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Dispatcher:
         self._loading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        open_files.allow(self.client.limits.connections + SPARE_FILES)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -131,7 +134,8 @@ class Dispatcher:
         now = asyncio.get_running_loop().time()
         if isinstance(failed, UpstreamFailed):
             lane.health.failed(failed.code, now)
-            log.warning("%s: %s (status %s)", lane.target.deployment_id, failed.code, failed.status)
+            where = f"{lane.target.upstream_name} at {lane.target.base_url}"
+            log.warning("%s: %s (status %s)", where, failed.code, failed.status)
         return GenerationFailed(failed.code, failed.retry_after_s, failed.after_text)
 
     def _go_on(self, lane: Lane, course: Course, wanted: Wanted) -> None:

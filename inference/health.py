@@ -33,8 +33,12 @@ class Health:
         if self.failures >= self.threshold:
             self.trial = who
 
+    def answering(self) -> None:
+        """An answer has begun: others may try too, but one more failure opens the circuit again."""
+        self.failures, self.trial = min(self.failures, self.threshold - 1), None
+
     def succeeded(self) -> None:
-        """An answer began."""
+        """An answer came to its end."""
         self.failures, self.trial = 0, None
 
     def failed(self, code: str, now: float) -> None:

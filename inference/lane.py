@@ -178,10 +178,11 @@ class Place:
         """Count what the request receives, for the policy and for the deployment's health."""
         if isinstance(event, Text):
             if not self._counted:
-                self.lane.health.succeeded()
+                self.lane.health.answering()
             self._charge(event.deltas)
-        elif isinstance(event, Finished) and event.tokens_out is not None:
-            self._charge(event.tokens_out - self._counted)
+        elif isinstance(event, Finished):
+            self.lane.health.succeeded()
+            self._charge((event.tokens_out or 0) - self._counted)
 
     def _charge(self, tokens: int) -> None:
         if tokens > 0:

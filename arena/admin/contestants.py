@@ -124,7 +124,7 @@ class ContestantAdmin(admin.ModelAdmin):
             text = f"Nothing serves {revision.model} yet: add a deployment, or it will not be drawn."
             self.message_user(request, text, messages.WARNING)
 
-    @admin.action(description="Retire: draw no more")
+    @admin.action(description="Retire: draw no more", permissions=["change"])
     def retire(self, request: HttpRequest, queryset: QuerySet[Contestant]) -> None:
         for contestant in queryset:
             registry.retire(contestant)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -202,15 +202,31 @@ def test_staff_without_the_right_cannot_test(db: None, stub: StubEngine) -> None
     assert client.post(url, {"action": "stream_a_test_reply", "_selected_action": ["vendor"]}).status_code == 403
 
 
-def test_staff_who_may_only_look_cannot_test(db: None, stub: StubEngine) -> None:
-    from django.contrib.auth.models import Permission
-
+@pytest.mark.parametrize(("right", "requests"), [("view", 0), ("change", 1)])
+def test_who_may_only_look_cannot_test(db: None, stub: StubEngine, right: str, requests: int) -> None:
     user = User.objects.create_user("helper", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_engineendpoint"))
+    user.user_permissions.add(Permission.objects.get(codename=f"{right}_engineendpoint"))
     client = Client()
     client.force_login(user)
-    factories.endpoint("vendor", base_url=f"{stub.url}/v1")
     stub.reset()
+    stream_test(client, "stub-fast", stub)
+    assert stub.stats().get("requests", 0) == requests
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_test_reply_works_where_the_site_runs_asynchronously(stub: StubEngine) -> None:
+    from asgiref.sync import sync_to_async
+    from django.test import AsyncClient
+
+    def prepare() -> User:
+        endpoint = factories.endpoint("vendor", base_url=f"{stub.url}/v1")
+        endpoint.set_key(KEY)
+        endpoint.save()
+        Deployment.objects.create(model="m", endpoint=endpoint, upstream_name="stub?n=5&rate=0")
+        return User.objects.create_superuser("operator")
+
+    client = AsyncClient()
+    await client.aforce_login(await sync_to_async(prepare)())
     url = reverse("admin:inference_engineendpoint_changelist")
-    client.post(url, {"action": "stream_a_test_reply", "_selected_action": ["vendor"]})
-    assert stub.stats().get("requests", 0) == 0
+    response = await client.post(url, {"action": "stream_a_test_reply", "_selected_action": ["vendor"]})
+    assert b"w1 w2 w3 w4 w5" in response.content

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -118,6 +120,15 @@ async def test_one_request_tries_a_half_open_circuit(stub: StubEngine, url: str)
             *[collect(dispatcher.stream(wanted())) for _ in range(5)], return_exceptions=True
         )
     assert sum(isinstance(result, list) for result in results) == 1
+    assert stub.stats()["requests"] == 2
+
+
+async def test_answers_that_always_break_off_open_the_circuit_too(stub: StubEngine, url: str) -> None:
+    async with dispatching(target(url, "stub?fault=truncate&after=1&rate=50"), failures=2) as dispatcher:
+        for _ in range(2):
+            assert (await failure(dispatcher)).after_text
+        refused = await failure(dispatcher)
+    assert (refused.code, refused.after_text) == ("truncated", False)
     assert stub.stats()["requests"] == 2
 
 
@@ -327,3 +338,24 @@ async def test_a_unix_socket_endpoint(tmp_path: Path) -> None:
     async with server(scripted(body), unix=str(tmp_path / "s")) as base, dispatching(target(base)) as dispatcher:
         events: list[Event] = await collect(dispatcher.stream(wanted()))
     assert text_of(events) == "Hi"
+
+
+@pytest.mark.slow
+async def test_twelve_hundred_streams_at_once(stub: StubEngine, url: str) -> None:
+    """600 open turns have 1,200 streams: no bound of ours is below that, and nobody is served later than the others."""
+    many = target(url, "stub?n=30&rate=10", has_scheduler=True, timeouts=Timeouts())
+    async with dispatching(many) as dispatcher:
+        results = await asyncio.gather(*[collect(dispatcher.stream(wanted(client=f"c{i}"))) for i in range(1200)])
+    assert stub.stats()["peak"] == 1200
+    assert {text_of(events) for events in results} == {"".join(f"w{i + 1} " for i in range(30))}
+
+
+def test_the_limit_of_open_files_is_raised() -> None:
+    code = (
+        "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (256, 700))\n"
+        "from inference.open_files import allow\n"
+        "print(allow(600), allow(100), allow(5000), r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split(None, 3) == ["600", "600", "700", "(700, 700)\n"]
+    assert "only 700 open files are allowed, 5000 are wanted" in done.stderr

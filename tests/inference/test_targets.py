@@ -1,9 +1,11 @@
 """Rows -> targets: which are read, whose key is used, and rotation of the seal key."""
 
 import logging
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from inference import sealed
 from inference.addresses import is_local
@@ -85,6 +87,23 @@ def test_seal_keys_rotate(settings: object) -> None:
     assert sealed.unseal(again) == KEY
     with pytest.raises(sealed.WrongSealKey, match="AGON_SEAL_KEYS"):
         sealed.unseal(token)
+
+
+def test_reseal_keys_moves_every_key_to_the_new_one(db: None, settings: object) -> None:
+    settings.SEAL_KEYS = ["old"]
+    row = serve()
+    row.endpoint.set_key(KEY)
+    row.endpoint.save()
+    factories.endpoint("without a key")
+    settings.SEAL_KEYS = ["new"]
+    with pytest.raises(CommandError, match="AGON_SEAL_KEYS"):
+        call_command("reseal_keys")
+    settings.SEAL_KEYS = ["new", "old"]
+    said = StringIO()
+    call_command("reseal_keys", stdout=said)
+    assert said.getvalue().startswith("1 keys")
+    settings.SEAL_KEYS = ["new"]
+    assert EngineEndpoint.objects.get(name="e").open_key() == KEY
 
 
 def test_sealing_hides_and_varies() -> None:
