@@ -11,15 +11,16 @@ from django.template.response import TemplateResponse
 from inference.addresses import is_local
 from inference.forms import BOUNDS, SPOKEN, EndpointForm
 from inference.models import Adapter, Deployment, EngineEndpoint
-from inference.probe import AT_ONCE, probe_all
 from inference.sealed import WrongSealKey
-from inference.targets import target_of
 
 
 def test_replies(
     model_admin: "admin.ModelAdmin", request: HttpRequest, deployments: QuerySet[Deployment]
 ) -> HttpResponse | None:
     """Stream a short reply from each deployment and show what came of it."""
+    from inference.probe import AT_ONCE, probe_all  # aiohttp is loaded by who streams, not by every web process
+    from inference.targets import target_of
+
     targets, names = [], {}
     for deployment in deployments.select_related("endpoint")[:AT_ONCE]:
         names[deployment.pk] = str(deployment)

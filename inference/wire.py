@@ -89,7 +89,7 @@ class Answer:
         try:
             chunk = json.loads(text)
             if chunk.get("error"):
-                raise WireError("server_error", json.dumps(chunk["error"]))
+                raise WireError(_code_of(chunk["error"]), json.dumps(chunk["error"]))
             self._usage(chunk.get("usage"))
             choices = chunk.get("choices")
             return self._choice(choices[0]) if choices else ""
@@ -119,6 +119,14 @@ class Answer:
     def _usage(self, usage: Any) -> None:
         if usage:
             self.tokens_in, self.tokens_out = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+
+
+def _code_of(error: Any) -> str:
+    """Our code for an error object inside the stream; our engine says `shed` or `draining` when it is too much for it."""
+    said = {str(error.get("code")), str(error.get("type"))} if isinstance(error, dict) else set()
+    if said & {"shed", "draining", "overloaded_error", "503"}:
+        return "busy"
+    return "rate_limited" if said & {"rate_limit_error", "rate_limit_exceeded", "429"} else "server_error"
 
 
 def _queued(comment: str) -> Queued | None:
