@@ -8,6 +8,9 @@
   let openUrl = "";
   let retryMs = RETRY_MS;
   let following = true;
+  let endedUrl = "";
+  let tab = "a";
+  let wide = "";
 
   const battle = () => document.getElementById("battle");
   const ring = () => document.getElementById("ring");
@@ -19,7 +22,11 @@
     const url = battle()?.dataset.stream || "";
     if (url === openUrl && source) return;
     close();
-    if (url) open(url);
+    if (!url) return;
+    // A turn that has just ended and is still open on the server: ask again, but not in a tight circle.
+    if (url === endedUrl) setTimeout(() => battle()?.dataset.stream === url && !source && open(url), RETRY_MS);
+    else open(url);
+    endedUrl = "";
   }
 
   function open(url) {
@@ -117,8 +124,15 @@
       text.insertBefore(closed.content, open);
       window.agonText?.enhance(text);
     }
-    if (tail != null) open.textContent = tail;
-    else if (add) open.append(add);
+    if (tail != null || add) showTail(open, tail ?? (open.raw ?? "") + add);
+  }
+
+  // The open block as plain text; code that is still being written already looks like code.
+  function showTail(open, raw) {
+    open.raw = raw;
+    const fence = /^(?:```|~~~)[^\n]*\n?/.exec(raw);
+    open.classList.toggle("code", Boolean(fence));
+    open.textContent = fence ? raw.slice(fence[0].length) : raw;
   }
 
   function sideEnded({ side, attempt, state }) {
@@ -134,6 +148,7 @@
 
   async function ended({ next }) {
     const atEnd = following && nearEnd();
+    endedUrl = openUrl;
     close();
     if (next) return location.replace(next);
     await refresh();
@@ -145,6 +160,8 @@
     if (!battle()) return;
     const before = phase;
     phase = battle().dataset.phase;
+    showTab(tab); // the server knows nothing of tabs
+    showWide();
     attach();
     chip();
     if (before === phase) return;
@@ -164,7 +181,7 @@
   function land(id) {
     const node = document.getElementById(id);
     node?.focus({ preventScroll: true });
-    node?.scrollIntoView({ block: "nearest" });
+    page().scrollTo({ top: 0, behavior: "instant" });
   }
 
   // --- reading ------------------------------------------------------------------------------------------------------
@@ -183,6 +200,7 @@
   }
 
   function showTab(side, focus = false) {
+    tab = side;
     ring().dataset.tab = side;
     for (const tab of document.querySelectorAll("[data-tab-of]")) {
       const chosen = tab.dataset.tabOf === side;
@@ -194,10 +212,15 @@
   }
 
   function widen(button) {
-    const side = button.dataset.widen;
-    const on = ring().dataset.wide !== side;
-    ring().dataset.wide = on ? side : "";
-    button.setAttribute("aria-pressed", String(on));
+    wide = wide === button.dataset.widen ? "" : button.dataset.widen;
+    showWide();
+  }
+
+  function showWide() {
+    ring().dataset.wide = wide;
+    for (const button of document.querySelectorAll("[data-widen]")) {
+      button.setAttribute("aria-pressed", String(wide === button.dataset.widen));
+    }
   }
 
   function askAgain(button) {
@@ -234,7 +257,7 @@
   document.addEventListener("click", onClick);
   document.addEventListener("keydown", (event) => {
     if (!event.target.matches?.("[role=tab]") || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-    showTab(ring().dataset.tab === "a" ? "b" : "a", true);
+    showTab(tab === "a" ? "b" : "a", true);
   });
   document.addEventListener("touchstart", onTouchStart, { passive: true });
   document.addEventListener("touchend", onTouchEnd, { passive: true });

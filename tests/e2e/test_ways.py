@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from arena.models import Battle
 from tests.e2e.person import stub
 from tests.e2e.test_battle import battle_of
 
@@ -45,6 +46,8 @@ def test_a_battle_in_both_themes_on_a_phone(newcomer, theme: str) -> None:
     expect(page.locator("#answer-a-1")).to_be_hidden()
     expect(page.locator("[data-tab-of=b] [data-news]")).to_be_hidden()
     person.finished()
+    expect(page.locator("#answer-b-1")).to_be_visible()  # the end of the stream leaves the reader where he was
+    expect(page.locator("[data-tab-of=b]")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#prompt")).to_be_hidden()  # the composer folds behind "Ask again"
     box = page.locator("#dock").bounding_box()
     assert box and abs(box["y"] + box["height"] - 700) <= 1  # the vote owns the bottom edge
@@ -239,3 +242,51 @@ def test_first_paint_is_fast(newcomer) -> None:
     person.page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
     paint = person.page.evaluate("() => performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert paint <= 1000, f"{paint:.0f} ms"
+
+
+def test_a_blocked_prompt_says_why_and_can_be_appealed(newcomer) -> None:
+    person = newcomer()
+    person.expect_error("422")
+    page = person.page
+    page.goto("/")
+    page.check("[name=agree_terms]")
+    page.fill("#prompt", "I want to kill myself")
+    page.press("#prompt", "Enter")
+    expect(page.locator("#notice [data-code=blocked]")).to_contain_text("emergency number")
+    assert page.input_value("#prompt") == "I want to kill myself"
+    page.click("text=This is a mistake")
+    assert person.violations() == []
+    page.fill("#notice textarea", "A line from a song.")
+    page.click("text=Send appeal")
+    expect(page.locator("#notice")).to_contain_text("noted")
+    assert person.violations() == []
+    person.expect_error("422")
+    page.fill("#prompt", stub(n=3, rate=100))
+    page.press("#prompt", "Enter")
+    page.wait_for_url("**/b/*/")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_history_and_an_expired_battle(newcomer, theme: str) -> None:
+    person = newcomer(theme=theme)
+    person.ready()
+    battle = battle_of(person)
+    Battle.objects.filter(pk=battle.pk).update(state="void", void_reason="abandoned")
+    person.page.reload()
+    expect(person.page.locator("#dock")).to_contain_text("expired")
+    assert person.violations() == []
+    person.page.goto("/me/")
+    expect(person.page.locator(".battles li")).to_have_count(1)
+    assert person.violations() == []
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_right_to_left(newcomer, width: int) -> None:
+    person = newcomer(width=width)
+    person.ready()
+    person.page.evaluate("() => { document.documentElement.dir = 'rtl'; }")
+    assert person.page.evaluate(TOO_WIDE) <= 0
+    if width > 500:
+        left, right = (person.page.locator(f".head.{side}").bounding_box() for side in "ba")
+        assert left and right and left["x"] < right["x"]  # A comes first where reading begins
+    assert person.violations() == []
