@@ -55,7 +55,7 @@ def replicate(wins: Floats, ties: Floats, theta: Floats, seed: int, replicates: 
         drawn[:, filled] = rng.multinomial(total, cells[filled] / total, size=count)
         points = _points(drawn, first, second, k)
         lost = ~strongly_connected(points)
-        points[np.ix_(lost, range(k), range(k))] += VIRTUAL_BATTLE / 2 * (wins + wins.T + ties > 0)
+        points[lost] += VIRTUAL_BATTLE / 2 * (wins + wins.T + ties > 0)
         helped += int(lost.sum())
         thetas[begin : begin + count] = fit_many(points, theta, REPLICATE_TOLERANCE)
     return thetas, helped

@@ -1,5 +1,7 @@
 """The board's pages. They read one stored snapshot; nothing is estimated here, and numpy is never loaded."""
 
+from typing import Any
+
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -15,7 +17,7 @@ MAY_WIPE = "arena.delete_battle"
 @require_GET
 def leaderboard(request: HttpRequest) -> HttpResponse:
     board, listing = published.current(), Listing.of(request.GET)
-    context = {"board": board, "listing": listing, "may_wipe": _may_wipe(request)}
+    context: dict[str, Any] = {"board": board, "listing": listing, "may_wipe": _may_wipe(request)}
     if board:
         rows = listing.rows(board)
         scale = plots.Scale.of(board.rows, plots.BAR_WIDTH)
@@ -61,7 +63,7 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404
     board = published.current()
     row, made_of = cards.row_of(contestant, board), cards.revision(contestant)
-    context = {"contestant": contestant, "board": board, "row": row, "revision": made_of}
+    context: dict[str, Any] = {"contestant": contestant, "board": board, "row": row, "revision": made_of}
     context["adapters"] = cards.adapters(contestant, made_of)
     if board and row:
         context["opponents"] = cards.opponents(row, board)

@@ -69,6 +69,22 @@ def test_votes_follow_the_tie_model() -> None:
     assert won + tied / 2 == pytest.approx(chance, abs=0.015)
 
 
+def test_the_committed_recordings_answer_every_prompt_for_every_contestant() -> None:
+    committed = recordings.load()
+    assert len(committed.prompts) >= 50
+    assert committed.answered_by_all(set(SLUGS)) == list(committed.prompts)
+    assert {answer.finish_reason for answer in committed.answers.values()} <= {"stop", "length"}
+    assert all(answer.text.strip() for answer in committed.answers.values())
+
+
+@pytest.mark.django_db
+def test_seeding_the_committed_recordings_is_quick() -> None:
+    begin = time.process_time()
+    call_command("seed_demo", verbosity=0)
+    assert time.process_time() - begin < 3
+    assert Battle.objects.count() == voters.BATTLES
+
+
 @pytest.mark.django_db
 def test_seeding_writes_whole_battles_of_origin_demo(recorded: recordings.Recordings) -> None:
     assert demo.seed() == voters.BATTLES

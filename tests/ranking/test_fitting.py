@@ -152,3 +152,13 @@ def test_web_and_generate_never_load_numpy(modules: str) -> None:
     script = f"import os, sys, django; django.setup(); import {modules}; print(*sorted({{'numpy', 'torch'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr[-2000:]
+
+
+def test_everything_the_clock_starts_is_a_task_and_fits_have_their_own_queue() -> None:
+    from django.conf import settings
+
+    from arena.celery import app
+
+    app.loader.import_default_modules()
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= set(app.tasks)
+    assert app.amqp.router.route({}, "ranking.tasks.refit")["queue"].name == "rank"
