@@ -9,6 +9,7 @@ import re
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -26,7 +27,7 @@ FORBIDDEN = re.compile(
 def plugin(md: MarkdownIt) -> None:
     """Teach `md` formulas."""
     md.inline.ruler.before("escape", "formula", _inline)
-    alternatives = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    alternatives: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     md.block.ruler.before("fence", "formula_block", _block, alternatives)
     md.add_render_rule("formula", _render)
     md.add_render_rule("formula_block", _render_block)

@@ -18,7 +18,7 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 
 def whole_characters(text: str) -> str:
     """`text` with surrogate pairs joined and lone halves replaced, so that it can be encoded."""
-    if SURROGATES.search(text) is None:
+    if text.isascii() or SURROGATES.search(text) is None:
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
@@ -32,6 +32,7 @@ class BlockStream:
         self._partial = ""  # the line that has no newline yet
         self._room = MAX_TEXT
         self._held = 0  # characters of the open block
+        self._lines: str | None = ""  # its complete lines joined; None when they have changed since
 
     def feed(self, text: str) -> list[str]:
         """HTML of the top-level blocks that `text` closed, oldest first. Text beyond MAX_TEXT is dropped, and said so."""
@@ -47,13 +48,15 @@ class BlockStream:
     @property
     def tail(self) -> str:
         """The raw text of the open block: show it as text, never as HTML."""
-        return whole_characters("\n".join([*self._splitter.open, self._partial]))
+        if self._lines is None:
+            self._lines = "".join(f"{line}\n" for line in self._splitter.open)
+        return self._lines + whole_characters(self._partial)
 
     def finish(self) -> str:
         """HTML of what is still open. The stream is then at its end."""
         html = self._line(self._partial) if self._partial else []
         html += self._render(self._splitter.close())
-        self._partial, self._held = "", 0
+        self._partial, self._held, self._lines = "", 0, ""
         if self._room == 0:
             html.append('<p class="cut">…</p>\n')
         return "".join(html)
@@ -62,6 +65,7 @@ class BlockStream:
         """One complete line; overlong ones arrive in pieces of MAX_LINE characters."""
         if len(line) > MAX_LINE:
             return [html for at in range(0, len(line), MAX_LINE) for html in self._line(line[at : at + MAX_LINE])]
+        self._lines = None
         line = whole_characters(line.rstrip("\r").replace("\r", " "))
         closed = self._splitter.cut() if self._held + len(line) > MAX_BLOCK else []
         closed += self._splitter.take(line)
