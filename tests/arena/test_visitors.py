@@ -69,6 +69,7 @@ def signed(value: str, salt: str = "agon.visitor") -> str:
         ":" * 5000,
         signed(uuid4().hex),  # well signed, but the row is gone
     ],
+    ids=["empty", "garbage", "unsigned", "forged", "other-salt", "no-uuid", "cut", "zeros", "long", "row-gone"],
 )
 def test_a_bad_cookie_is_a_stranger_without_error(cookie: str) -> None:
     request, response = visit(cookie)
