@@ -1,49 +1,22 @@
-"""The board's pages: every state in words, queries bounded, nothing of a codenamed contestant, demo and live never mixed."""
+"""The leaderboard and the methodology: every state in words, queries bounded, demo and live never mixed."""
 
 import csv
 import io
 import json
-from datetime import date, timedelta
+import re
+from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from arena.models import Contestant, SiteConfig
-from inference.models import Adapter
 from ranking import fitting, plots, published
 from ranking.bootstrap import intervals
 from ranking.bradley_terry import fit, to_rating
 from ranking.models import BoardSnapshot
 from tests.ranking import rows
-
-SECRET = {"name": "Secret Nova 9", "organisation": "Hidden Labs", "licence": "Proprietary-X", "slug": "secret-nova-9"}
-
-
-def publish(
-    *results: tuple[int, int], origin: str = "live", models: list[Contestant] | None = None
-) -> list[Contestant]:
-    """A published board on which model i beat model i + 1 with these wins and losses."""
-    models = models or rows.contestants(len(results) + 1)
-    for (winner, loser), (wins, losses) in zip(zip(models, models[1:], strict=False), results, strict=True):
-        rows.ballot(winner, loser, wins=wins, losses=losses, ties=2 if losses else 0, origin=origin)
-    fitting.refit()
-    return models
-
-
-def hide(contestant: Contestant, until: date | None = None) -> None:
-    until = until or date.today() + timedelta(days=30)
-    hidden = {**SECRET, "visibility": "anonymous", "codename": "Olive Branch", "anonymous_until": until}
-    hidden |= {"description": "Made by Hidden Labs", "link": "https://hidden.example/", "open_weights": True}
-    Contestant.objects.filter(pk=contestant.pk).update(**hidden)
-    contestant.refresh_from_db()
-
-
-def text(client: Client, address: str, status: int = 200) -> str:
-    answer = client.get(address)
-    assert answer.status_code == status, answer.content[:300]
-    return answer.content.decode()
+from tests.ranking.pages import publish, text
 
 
 @pytest.mark.django_db
@@ -160,74 +133,6 @@ def test_what_people_type_is_escaped(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_nothing_of_a_codenamed_contestant_reaches_a_page_or_a_file(client: Client) -> None:
-    models = publish((40, 10), (30, 20))
-    hide(models[1])
-    for address in (
-        *("/leaderboard", "/leaderboard.csv", "/leaderboard.json", "/leaderboard?sort=model", "/leaderboard?open=1"),
-        *(f"/models/{models[0].slug}/", "/models/olive-branch/"),
-    ):
-        page = text(client, address)
-        for word in (*SECRET.values(), "hidden.example", str(models[1].pk), models[1].revisions.get().model + '"'):
-            assert word not in page, (word, address)
-    assert "codename Olive Branch" in text(client, "/leaderboard")
-    assert text(client, f"/models/{SECRET['slug']}/", 404)
-    for question in ("Hidden", "Nova", "Proprietary"):
-        assert "No model matches" in text(client, f"/leaderboard?q={question}")
-    assert [row.name for row, _bar in client.get("/leaderboard?open=1").context["rows"]] == []
-
-
-@pytest.mark.django_db
-def test_the_codenames_address_leads_to_the_model_once_it_is_revealed(client: Client) -> None:
-    models = publish((40, 10))
-    hide(models[0], until=date.today())
-    answer = client.get("/models/olive-branch/")
-    assert (answer.status_code, answer["Location"]) == (301, f"/models/{SECRET['slug']}/")
-    assert "Hidden Labs" in text(client, f"/models/{SECRET['slug']}/")
-
-
-@pytest.mark.django_db
-def test_a_codename_never_takes_over_the_page_of_another_model(client: Client) -> None:
-    models = publish((40, 10))
-    Contestant.objects.filter(pk=models[1].pk).update(slug="olive-branch", name="The real Olive")
-    hide(models[0])
-    assert "The real Olive" in text(client, "/models/olive-branch/")
-
-
-@pytest.mark.django_db
-def test_a_model_page_shows_card_standing_and_opponents(client: Client) -> None:
-    models = publish((40, 10), (30, 20))
-    base, tuned = models[0], models[1]
-    adapter = Adapter.objects.create(name="pirate", base_model="m")
-    revision = tuned.revisions.get()
-    tuned.revisions.all().delete()
-    tuned.revisions.create(number=2, model=base.revisions.get().model, adapter=adapter)
-    page = text(client, f"/models/{base.slug}/")
-    assert (
-        "{%" not in page
-        and "Rank 1" in page
-        and "52 votes" in page
-        and "40 won, 10 lost, 2 tied; win rate 79 %" in page
-    )
-    assert f'href="/models/{tuned.slug}/"' in page and "Adapters of it" in page
-    assert f"pirate, of {base.revisions.get().model}" in text(client, f"/models/{tuned.slug}/")
-    assert revision.pk
-    hide(tuned)
-    assert "Adapters of it" not in text(client, f"/models/{base.slug}/")
-
-
-@pytest.mark.django_db
-def test_states_of_a_model_page(client: Client) -> None:
-    (newcomer,) = rows.contestants(1)
-    assert "Not on the board yet" in text(client, f"/models/{newcomer.slug}/")
-    Contestant.objects.filter(pk=newcomer.pk).update(visibility="retired")
-    assert "Retired" in text(client, f"/models/{newcomer.slug}/")
-    Contestant.objects.filter(pk=newcomer.pk).update(imported=True)
-    assert text(client, f"/models/{newcomer.slug}/", 404)
-    assert text(client, "/models/nobody/", 404)
-
-
-@pytest.mark.django_db
 def test_the_csv_is_the_board_and_no_spreadsheet_runs_it(client: Client) -> None:
     models = publish((40, 10))
     Contestant.objects.filter(pk=models[0].pk).update(name="=SUM(A1)")
@@ -276,54 +181,13 @@ def test_many_models_stay_a_light_page(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_wiping_takes_a_permitted_member_of_staff_and_a_confirmed_post(client: Client) -> None:
-    publish((40, 10), origin="demo")
-    assert client.post("/leaderboard/wipe-demo/").status_code == 403
-    plain = User.objects.create_user("plain", password="x", is_staff=True)
-    client.force_login(plain)
-    assert client.post("/leaderboard/wipe-demo/").status_code == 403
-    assert "Remove for good" not in text(client, "/leaderboard")
-    client.force_login(User.objects.create_superuser("root", password="x"))
-    assert client.get("/leaderboard/wipe-demo/").status_code == 405
-    assert "Remove for good" in text(client, "/leaderboard")
-    answer = client.post("/leaderboard/wipe-demo/")
-    assert (answer.status_code, answer["Location"]) == (303, "/leaderboard")
-    assert not BoardSnapshot.objects.exists()
-
-
-@pytest.mark.django_db
-def test_wiping_needs_a_csrf_token() -> None:
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(User.objects.create_superuser("root", password="x"))
-    assert client.post("/leaderboard/wipe-demo/").status_code == 403
-
-
-@pytest.mark.django_db
 def test_methodology_names_every_file_that_computes_a_number(client: Client) -> None:
-    import re
-    from pathlib import Path
 
     page = text(client, "/methodology")
     paths = re.findall(r"<code>([a-z_/]+(?:\.py|/))</code>", page)
     assert len(set(paths)) >= 8
     assert all((Path(__file__).parents[2] / path).exists() for path in paths)
     assert "400 / ln 10" in page and "1000" in page and "{%" not in page
-
-
-@pytest.mark.django_db
-def test_the_admin_lists_snapshots_and_queues_a_fit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish((4, 2), origin="demo")
-    queued: list[bool] = []
-    monkeypatch.setattr("ranking.tasks.refit.delay", lambda: queued.append(True))
-    client.force_login(User.objects.create_superuser("root", password="x"))
-    page = text(client, "/admin/ranking/boardsnapshot/")
-    assert "Refit now" in page and "Wipe the demo data" in page
-    assert text(client, f"/admin/ranking/boardsnapshot/{BoardSnapshot.objects.get().pk}/change/")
-    assert text(client, "/admin/ranking/paircount/")
-    assert client.get("/admin/ranking/boardsnapshot/refit/").status_code == 302 and not queued
-    assert client.post("/admin/ranking/boardsnapshot/refit/").status_code == 302 and queued == [True]
-    client.post("/admin/ranking/boardsnapshot/wipe-demo/")
-    assert not BoardSnapshot.objects.exists()
 
 
 def test_the_scale_of_a_plot_has_room_and_round_ticks() -> None:
