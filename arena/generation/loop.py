@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import cache
+from typing import cast
 from uuid import UUID, uuid4
 
 from celery.signals import worker_shutdown
@@ -36,6 +37,7 @@ class GenerationLoop:
         self.open_dispatcher = dispatcher or open_dispatcher
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[-80:]
         self.runs: dict[UUID, TurnRun] = {}
+        self.driving: dict[UUID, asyncio.Task[None]] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
         self.turned_away = False  # a turn came while we were full: look for it when there is room again
@@ -43,8 +45,12 @@ class GenerationLoop:
         self.thread = threading.Thread(target=self._run, name="generation", daemon=True)
 
     def _run(self) -> None:
-        with suppress(asyncio.CancelledError):
+        """The thread's life. A worker without its loop would take turns and never write them, so it leaves instead."""
+        try:
             asyncio.run(self._main())
+        except Exception:
+            log.critical("the generation loop broke; this worker leaves, its turns are taken up again", exc_info=True)
+            os._exit(os.EX_SOFTWARE)
 
     def start(self) -> "GenerationLoop":
         self.thread.start()
@@ -62,15 +68,24 @@ class GenerationLoop:
     def stop(self, timeout_s: float) -> None:
         """Drain, then end the thread."""
         self.drain(timeout_s)
-        self.loop.call_soon_threadsafe(self.main.cancel)
+        self.loop.call_soon_threadsafe(self.ended.set)
         self.thread.join(timeout_s + 10)
 
     async def _main(self) -> None:
-        self.loop, self.main = asyncio.get_running_loop(), asyncio.current_task()
+        self.loop, self.ended = asyncio.get_running_loop(), asyncio.Event()
         async with connect() as redis, connect(socket_timeout=None) as ears, self.open_dispatcher() as self.dispatcher:
             self.publisher = Publisher(redis, self._snapshot)
             self.ready.set()
-            await asyncio.gather(self._tick_for_ever(), self._renew_for_ever(), self._listen_for_ever(ears))
+            beside = (self._tick_for_ever(), self._renew_for_ever(), self._listen_for_ever(ears))
+            tasks = [self.loop.create_task(work) for work in (*beside, self._until_ended())]
+            done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            for task in done:
+                task.result()  # only a bug ends here with an error, and _run says so
+
+    async def _until_ended(self) -> None:
+        await self.ended.wait()
 
     def _snapshot(self, turn_id: UUID) -> list[events.Event]:
         return self.runs[turn_id].snapshot()
@@ -102,12 +117,13 @@ class GenerationLoop:
         if brief is None:
             return
         run = self.runs[turn_id] = TurnRun(brief, self.owner, self.dispatcher, self.publisher.add)
+        self.driving[turn_id] = cast("asyncio.Task[None]", asyncio.current_task())
         try:
             await run.run()
         except LeaseLost:
             log.warning("turn %s was taken over by another worker", turn_id)
         finally:
-            del self.runs[turn_id]
+            del self.runs[turn_id], self.driving[turn_id]
 
     # --- what runs beside them ------------------------------------------------------------------------------------
 
@@ -115,10 +131,17 @@ class GenerationLoop:
         """One pipelined XADD per tick for all turns of this worker."""
         while True:
             await asyncio.sleep(settings.STREAM_TICK_S)
-            for run in self.runs.values():
-                run.tick()
+            for turn_id, run in self.runs.items():
+                self._tick(turn_id, run)
             if not await self.publisher.flush(set(self.runs)):
                 await asyncio.sleep(RECONNECT_S)
+
+    def _tick(self, turn_id: UUID, run: TurnRun) -> None:
+        try:
+            run.tick()
+        except Exception:  # one turn's text must not stop the others; its lease expires and it is tried again
+            log.exception("turn %s broke while it was rendered", turn_id)
+            self.driving[turn_id].cancel()
 
     async def _renew_for_ever(self) -> None:
         while True:

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from django.conf import settings
-from inference.dispatch import Dispatcher
-from inference.events import Finished, GenerationFailed, Opened, Queued, Text, Wanted
+from django.db import OperationalError
 
 from arena import battles, clock, turns
 from arena.aio import in_db
@@ -16,9 +15,12 @@ from arena.generation.side import SideRun
 from arena.models import Side
 from arena.models.battles import FinishReason
 from arena.streams import events
-from arena.turns import SideBrief, TurnBrief
+from arena.turns import Outcome, SideBrief, TurnBrief
+from inference.dispatch import Dispatcher
+from inference.events import Finished, GenerationFailed, Opened, Queued, Text, Wanted
 
 log = logging.getLogger(__name__)
+COMMIT_PAUSES_S = (0.5, 1.0, 2.0)  # while the lease lasts
 
 
 class TurnRun:
@@ -188,7 +190,17 @@ class TurnRun:
 
     async def _finish(self) -> None:
         outcomes = {side: run.final() for side, run in self.sides.items()}
-        state, next_url = await in_db(turns.finish, self.brief.turn_id, self.owner, outcomes)
+        state, next_url = await self._commit(outcomes)
         late = [run for run in self.sides.values() if not run.told and not self.replaced]
         ends = [events.side_done(run.side, run.attempt, run.end_state) for run in late]
         self.tell(*ends, events.done(state, next_url))
+
+    async def _commit(self, outcomes: dict[Side, Outcome]) -> tuple[str, str | None]:
+        """Store the answers; a database that is away for a moment must not cost the person both texts."""
+        for pause in COMMIT_PAUSES_S:
+            try:
+                return await in_db(turns.finish, self.brief.turn_id, self.owner, outcomes)
+            except OperationalError:
+                log.warning("turn %s could not be stored; trying again in %g s", self.brief.turn_id, pause)
+                await asyncio.sleep(pause)
+        return await in_db(turns.finish, self.brief.turn_id, self.owner, outcomes)

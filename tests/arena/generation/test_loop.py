@@ -9,6 +9,7 @@ from django.test import TransactionTestCase
 
 from arena import battles
 from arena.generation.loop import GenerationLoop
+from arena.generation.run import TurnRun
 from arena.models import Battle, Turn
 from arena.models.battles import BattleState, TurnState
 from tests import factories
@@ -132,3 +133,23 @@ def test_a_draining_worker_takes_nothing(running: Callable[..., GenerationLoop])
     loop.offer(turn.id)
     time.sleep(0.3)
     assert state(turn) == TurnState.QUEUED
+
+
+def test_a_turn_that_breaks_while_rendered_does_not_stop_the_others(
+    running: Callable[..., GenerationLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, whole = factories.started(), factories.started()
+    tick = TurnRun.tick
+
+    def brittle(run: TurnRun) -> None:
+        if run.brief.turn_id == broken.id:
+            raise ValueError("hostile text")
+        tick(run)
+
+    monkeypatch.setattr(TurnRun, "tick", brittle)
+    loop = running("text", 0.1, END)
+    loop.offer(broken.id)
+    loop.offer(whole.id)
+    until(lambda: state(whole) == TurnState.DONE, "the other turn was stopped, too")
+    until(lambda: broken.id not in loop.runs, "the broken turn is still driven")
+    assert state(broken) == TurnState.RUNNING  # its lease runs out, then it is taken up again

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 
 from arena import turns
 from arena.generation.run import TurnRun
@@ -250,3 +251,16 @@ async def test_losing_the_lease_drops_the_work() -> None:
     with pytest.raises(turns.LeaseLost):
         await play(turn, Thief([], []))
     assert not await turn.replies.filter(message__isnull=False).aexists()
+
+
+async def test_a_database_that_is_away_for_a_moment_costs_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    turn, finish, failures = await begin(), turns.finish, iter([True, False])
+
+    def flaky(*arguments: object) -> object:
+        if next(failures):
+            raise OperationalError("server closed the connection")
+        return finish(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(turns, "finish", flaky)
+    played = await play(turn, ScriptedDispatcher(["x", END], ["y", END]))
+    assert played.battle.state == BattleState.READY
