@@ -49,7 +49,11 @@ def refusable(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 def refuse(request: Request, refusal: Refused, battle: Any = None) -> HttpResponse:
     """A notice inside the page for htmx; a page of its own, with the text that was sent, for a plain form."""
-    context = {"refusal": refusal, "retry_s": ceil(refusal.retry_after), "prompt": request.POST.get("prompt", "")}
+    context: dict[str, Any] = {
+        "refusal": refusal,
+        "retry_s": ceil(refusal.retry_after),
+        "prompt": request.POST.get("prompt", ""),
+    }
     if battle:
         context["back"] = reverse("battle", args=[battle])
     template = "battle/refusal.html" if wants_fragment(request) else "battle/refused.html"

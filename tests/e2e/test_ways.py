@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from arena import pages
 from arena.models import Battle
 from tests.e2e.person import stub
 from tests.e2e.test_battle import battle_of
@@ -290,3 +291,30 @@ def test_right_to_left(newcomer, width: int) -> None:
         left, right = (person.page.locator(f".head.{side}").bounding_box() for side in "ba")
         assert left and right and left["x"] < right["x"]  # A comes first where reading begins
     assert person.violations() == []
+
+
+def test_waiting_says_the_place_in_the_queue(newcomer) -> None:
+    person = newcomer()
+    person.begin(stub(n=3, rate=50, first_delay=2.5, queued=2))
+    status = person.page.locator("[data-status=a]")
+    expect(status).to_contain_text("waiting, place")
+    expect(status).to_contain_text("about")
+    assert person.page.locator("[data-status=b]").text_content() == status.text_content()  # never per side
+    person.finished()
+
+
+def test_new_terms_are_accepted_without_losing_the_text(newcomer) -> None:
+    person = newcomer()
+    person.ready()
+    page = person.page
+    page.goto("/")
+    expect(page.locator("[name=agree_terms]")).to_have_count(0)
+    pages.publish(pages.TERMS, pages.current(pages.TERMS).text + "\nOne more thing.")
+    person.expect_error("403")
+    page.fill("#prompt", stub(n=3, rate=100))
+    page.press("#prompt", "Enter")
+    expect(page.locator("#notice [name=agree_terms]")).to_be_visible()
+    assert person.violations() == []
+    page.check("#notice [name=agree_terms]")
+    page.press("#prompt", "Enter")
+    page.wait_for_url("**/b/*/")
