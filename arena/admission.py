@@ -17,8 +17,9 @@ def not_paused() -> None:
 
 
 def admit_prompt(visitor: Visitor, prompt: str, group: str) -> str:
-    """The cleaned prompt, or Refused: 400 empty or unreadable, 413 too long, 429 too fast, 422 blocked by policy.
+    """The cleaned prompt, or Refused.
 
+    400 empty or unreadable, 413 too long, 429 too fast, 422 blocked by policy, 503 limits or gate out of order.
     Cheap checks come first; a prompt that is refused here has touched no model and no battle.
     """
     prompt = gate.clean_prompt(prompt)
@@ -52,13 +53,15 @@ def _past_gate(visitor: Visitor, prompt: str) -> None:
     verdict = gate.check_prompt(prompt)
     if verdict.allowed:
         return
+    if verdict.category == gate.UNAVAILABLE:
+        raise Refused(503, "gate_unavailable", verdict.message, retry_after=gate.RETRY_WHEN_BROKEN_S)
     block = GateBlock.objects.create(
         visitor=visitor, policy=verdict.policy, category=verdict.category, rule=verdict.rule, prompt=prompt
     )
     raise Refused(
         422,
         "blocked",
-        _("This prompt was not sent to any model: it matches a rule of this site."),
+        verdict.message or _("This prompt was not sent to any model: it matches a rule of this site."),
         block=block.id,
         category=verdict.category,
         help_lines=verdict.help_lines,

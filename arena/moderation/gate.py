@@ -16,6 +16,7 @@ from arena.moderation.detectors.folding import prompt_words
 
 MAX_CHARS = 200_000  # longer texts are not checked, hence not allowed; PROMPT_MAX_CHARS is far below
 UNAVAILABLE = "unavailable"
+RETRY_WHEN_BROKEN_S = 60.0
 UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 # Controls except tab and newline, bidirectional overrides, tag characters, noncharacters: nothing a person types, and each
 # a way to show a reader one text and a model another.
