@@ -33,6 +33,8 @@ class EndpointForm(forms.ModelForm):
     class Meta:
         model = EngineEndpoint
         fields = [*SPOKEN, *BOUNDS, "name", "kind", "base_url", "enabled"]
+        labels = {name: name.removesuffix("_s").replace("_", " ").capitalize() + " (s)" for name in BOUNDS[2:]}
+        widgets = {"base_url": forms.TextInput(attrs={"size": 60})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -30,8 +30,14 @@ TOLD = (
 )
 
 
-# The revision's own labels, help texts and widgets.
-ToldFields = type("ToldFields", (forms.Form,), dict(forms.fields_for_model(ContestantRevision, fields=TOLD)))
+WIDGETS: dict[str, forms.Widget | type[forms.Widget]] = {
+    "model": forms.TextInput(attrs={"size": 60}),
+    "system_prompt": forms.Textarea(attrs={"rows": 6, "cols": 80}),
+    "stop": forms.Textarea(attrs={"rows": 1, "cols": 60}),
+}
+# The revision's own labels, help texts and bounds.
+told_fields = forms.fields_for_model(ContestantRevision, fields=TOLD, widgets=WIDGETS)
+ToldFields = type("ToldFields", (forms.Form,), dict(told_fields))
 
 
 class ContestantForm(forms.ModelForm, ToldFields):  # type: ignore[valid-type, misc]
