@@ -134,23 +134,36 @@ def jobs_for(prompts: Path) -> list[Job]:
     return [Job(line["id"], line["text"], who) for line in read_lines(prompts) for who in ROSTER]
 
 
+def record(jobs: list[Job], recorder: Recorder) -> dict[str, dict[str, object]]:
+    """The lines of `jobs` by job id, with progress on stdout."""
+    found: dict[str, dict[str, object]] = {}
+    for reply in recorder.replies(jobs):
+        found[f"{reply.prompt}:{reply.slug}"] = asdict(reply)
+        if len(found) % 20 == 0 or len(found) == len(jobs):
+            print(f"{len(found)}/{len(jobs)} replies", flush=True)
+    return found
+
+
+def kept(out: Path, again: set[str]) -> dict[str, dict[str, object]]:
+    """Lines of an earlier recording that are not recorded again, by job id."""
+    lines = read_lines(out) if out.exists() else []
+    return {f"{line['prompt']}:{line['slug']}": dict(line) for line in lines if line["slug"] not in again}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m inference.demo.record", description=__doc__.splitlines()[0])
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     parser.add_argument("--out", type=Path, default=REPLIES)
+    slugs = [who.slug for who in ROSTER]
+    parser.add_argument("--only", action="append", choices=slugs, help="record this contestant, keep the others' lines")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args(argv)
-    jobs = jobs_for(options.prompts)
-    place = {job.id: number for number, job in enumerate(jobs)}
-    found: list[Recorded] = []
-    for recorded in Recorder(threads=options.threads).replies(jobs):
-        found.append(recorded)
-        if len(found) % 20 == 0:
-            print(f"{len(found)}/{len(jobs)} replies", flush=True)
-    found.sort(key=lambda reply: place[f"{reply.prompt}:{reply.slug}"])
-    lines = [json.dumps(asdict(reply), ensure_ascii=False) + "\n" for reply in found]
-    options.out.write_text("".join(lines), encoding="utf-8")
+    jobs, again = jobs_for(options.prompts), set(options.only or slugs)
+    lines = record([job for job in jobs if job.contestant.slug in again], Recorder(threads=options.threads))
+    lines |= kept(options.out, again)  # read last: another run may have written its own contestant meanwhile
+    text = [json.dumps(lines[job.id], ensure_ascii=False) + "\n" for job in jobs if job.id in lines]
+    options.out.write_text("".join(text), encoding="utf-8")
     return 0
 
 
