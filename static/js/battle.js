@@ -11,6 +11,7 @@
   let endedUrl = "";
   let tab = "a";
   let wide = "";
+  const unread = new Set(); // sides with text that this phone has not shown yet
 
   const battle = () => document.getElementById("battle");
   const ring = () => document.getElementById("ring");
@@ -195,8 +196,11 @@
   }
 
   function news(side, on) {
-    const dot = document.querySelector(`[data-tab-of="${side}"] [data-news]`);
-    if (dot) dot.hidden = !on;
+    if (on) unread.add(side);
+    else unread.delete(side);
+    for (const dot of document.querySelectorAll("[data-news]")) {
+      dot.hidden = !unread.has(dot.closest("[data-tab-of]").dataset.tabOf);
+    }
   }
 
   function showTab(side, focus = false) {

@@ -61,6 +61,14 @@ def test_a_battle_in_both_themes_on_a_phone(newcomer, theme: str) -> None:
     assert person.violations() == [] and page.evaluate(TOO_WIDE) <= 0
 
 
+def test_the_unread_answer_keeps_its_dot_at_the_end(newcomer) -> None:
+    person = newcomer(width=375, height=700)
+    person.ready()
+    expect(person.page.locator("[data-tab-of=b] [data-news]")).to_be_visible()
+    person.page.click("[data-tab-of=b]")
+    expect(person.page.locator("[data-news]:visible")).to_have_count(0)
+
+
 def test_swiping_between_answers(newcomer) -> None:
     person = newcomer(width=375, height=700)
     person.ready()
