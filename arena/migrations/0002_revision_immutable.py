@@ -21,5 +21,5 @@ DROP FUNCTION arena_revision_immutable();
 class Migration(migrations.Migration):
     """What a model was told in battles that have been fought cannot be rewritten, whatever writes to the table."""
 
-    dependencies = [("arena", "0002_demo_seeded")]
+    dependencies = [("arena", "0001_initial")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]

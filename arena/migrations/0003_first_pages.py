@@ -11,5 +11,5 @@ def write(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("arena", "0003_revision_immutable")]
+    dependencies = [("arena", "0002_revision_immutable")]
     operations = [migrations.RunPython(write, migrations.RunPython.noop)]
