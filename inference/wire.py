@@ -14,6 +14,8 @@ from inference.target import Target
 QUEUED = re.compile(r"queued position=(\d{1,9})(?: eta_s=(\d{1,9}(?:\.\d{1,9})?))?")
 STANDARD = ("temperature", "top_p")
 REASONS = {"stop": "stop", "length": "length", "max_tokens": "length"}
+MOST_TOKENS = 2**31 - 1
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 FAILED_REASONS = {"content_filter": "rejected", "error": "server_error", "abort": "server_error"}
 
 
@@ -65,6 +67,7 @@ class Answer:
         self.tokens_out: int | None = None
         self.began = self.has_text = self.done = False
         self.deltas = 0
+        self._half = ""
 
     def read(self, items: Iterable[SseItem]) -> tuple[str, int, Queued | None]:
         """New text, the number of its pieces, and the newest queue comment. Raises WireError."""
@@ -81,9 +84,23 @@ class Answer:
                 piece = self._chunk(text)
                 if piece:
                     pieces.append(piece)
-        self.has_text = self.has_text or bool(pieces)
+        said = self._storable("".join(pieces))
+        self.has_text = self.has_text or bool(said)
         self.deltas += len(pieces)
-        return "".join(pieces), len(pieces), None if self.began else queued
+        return said, len(pieces), None if self.began else queued
+
+    def _storable(self, text: str) -> str:
+        """`text` without what neither PostgreSQL nor UTF-8 can hold: JSON may say a NUL, or half of a character.
+
+        A character whose halves come in two pieces is put together; a lone half becomes U+FFFD, or nothing at the end.
+        """
+        text, self._half = self._half + text, ""
+        if not UNSTORABLE.search(text):
+            return text
+        if "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole.replace("\x00", "\ufffd")
 
     def _chunk(self, text: str) -> str:
         try:
@@ -118,7 +135,12 @@ class Answer:
 
     def _usage(self, usage: Any) -> None:
         if usage:
-            self.tokens_in, self.tokens_out = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+            self.tokens_in, self.tokens_out = _count(usage["prompt_tokens"]), _count(usage["completion_tokens"])
+
+
+def _count(value: Any) -> int | None:
+    """A token count; None for a number that cannot be one. Raises TypeError for what is no number."""
+    return int(value) if 0 <= value <= MOST_TOKENS else None
 
 
 def _code_of(error: Any) -> str:

@@ -121,3 +121,28 @@ def test_what_is_no_chunk_is_an_error(text: str, code: str) -> None:
     with pytest.raises(WireError) as failed:
         Answer().read([SseItem("", text)])
     assert failed.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["a\ud83d", "\ude00b"], "a\U0001f600b"),  # a character in two halves, as some vendors send it
+        (["a\ud83d", "b"], "a\ufffdb"),
+        (["\ude00"], "\ufffd"),
+        (["a", "\ud83d"], "a"),
+        (["a\x00b"], "a\ufffdb"),
+        (["plain", " \U0001f600"], "plain \U0001f600"),
+    ],
+)
+def test_text_can_always_be_stored_and_sent(pieces: list[str], text: str) -> None:
+    answer = Answer()
+    said = "".join(answer.read([chunk(piece)])[0] for piece in pieces)
+    assert said == text
+    said.encode()
+
+
+@pytest.mark.parametrize("count", ["-1", "1e12", "Infinity", "NaN", "9" * 400])
+def test_a_token_count_that_cannot_be_is_not_told(count: str) -> None:
+    answer = Answer()
+    answer.read([SseItem("", f'{{"choices": [], "usage": {{"prompt_tokens": 7, "completion_tokens": {count}}}}}')])
+    assert (answer.tokens_in, answer.tokens_out) == (7, None)
