@@ -143,6 +143,9 @@ def _may_continue(battle: Battle) -> None:
         raise Refused(409, "failed", _("A model failed. Retry that side first, or start a new battle."))
     if battle.state == BattleState.STREAMING or battle.turns.exclude(state=TurnState.DONE).exists():
         raise Refused(409, "turn_open", _("The answers to your last message are still being written."))
+    last = battle.turns.order_by("-number").first()
+    if last and last.replies.filter(state=ReplyState.FAILED).exists():  # after the reveal: a side would miss an answer
+        raise Refused(409, "failed", _("A model failed. Retry that side first, or start a new battle."))
 
 
 def stop(battle: Battle, side: str | None) -> None:
@@ -208,6 +211,8 @@ def replace(battle_id: UUID, failed: Collection[UUID]) -> bool:
     its end or nobody is left to draw: the person is then offered a retry.
     """
     battle = Battle.objects.select_related("visitor", "consent").get(pk=battle_id)
+    if battle.state != BattleState.STREAMING:
+        return battle.successor_id is not None  # a worker that died had replaced it, or it was taken out meanwhile
     depth, link = 1, battle
     while predecessor := Battle.objects.filter(successor=link).first():
         depth, link = depth + 1, predecessor
@@ -218,7 +223,9 @@ def replace(battle_id: UUID, failed: Collection[UUID]) -> bool:
     try:
         with transaction.atomic():
             turn = _open_battle(battle.visitor, first.prompt.text, key, battle.consent, first.group, failed)
-            return void(battle, VoidReason.ERROR, successor=turn.battle)
+            if not void(battle, VoidReason.ERROR, successor=turn.battle):
+                raise Refused(410, "void", _("This battle is over. Start a new one."))  # takes the new battle back
+            return True
     except Refused:
         return False
 

@@ -93,6 +93,8 @@ class GenerationLoop:
     # --- turns ----------------------------------------------------------------------------------------------------
 
     def _accept(self, turn_id: UUID) -> None:
+        if turn_id in self.runs:
+            return  # sent again because our lease ran out: it is ours, and the next renewal says so
         if self.draining or len(self.tasks) >= settings.OPEN_TURNS:
             self.turned_away = True
             return
@@ -186,9 +188,17 @@ class GenerationLoop:
         await asyncio.sleep(2 * settings.STREAM_TICK_S)  # the last events go out
 
 
-@cache
 def loop() -> GenerationLoop:
     """The loop of this process, started at the first turn and drained when the worker is told to stop."""
+    with _starting:  # a cache alone would let two task threads start two loops
+        return _started()
+
+
+_starting = threading.Lock()
+
+
+@cache
+def _started() -> GenerationLoop:
     running = GenerationLoop().start()
     worker_shutdown.connect(lambda **_: running.drain(settings.DRAIN_S), weak=False)
     return running

@@ -55,8 +55,17 @@ class TurnRun:
 
     async def _write(self, run: SideRun) -> None:
         """One side, from opening the upstream to its end; every way of ending is an outcome, none an exception."""
-        outcome = run.outcome
-        outcome.started_at = clock.now()
+        run.outcome.started_at = clock.now()
+        if run.stopped:  # before it began
+            run.outcome.finish_reason = FinishReason.STOPPED
+        else:
+            await self._attempt(run)
+        if run.outcome.error and self._replaceable():
+            await self._replace(run)
+        run.ended = True
+
+    async def _attempt(self, run: SideRun) -> None:
+        outcome, run.reading = run.outcome, True
         try:
             await self._read(run)
         except GenerationFailed as failure:
@@ -68,10 +77,9 @@ class TurnRun:
         except asyncio.CancelledError:
             if not run.stopped:
                 raise
-            outcome.finish_reason = FinishReason.STOPPED
-        if outcome.error and self._replaceable():
-            await self._replace(run)
-        run.ended = True
+            outcome.finish_reason = outcome.finish_reason or FinishReason.STOPPED  # its end may have been read already
+        finally:
+            run.reading = False
 
     async def _read(self, run: SideRun) -> None:
         outcome = run.outcome
@@ -169,7 +177,8 @@ class TurnRun:
             run = self.sides.get(side)
             if run and not run.ended and not run.stopped:
                 run.stopped = True
-                self.tasks[side].cancel()
+                if run.reading:  # a task cancelled outside of its reading would end without an outcome
+                    self.tasks[side].cancel()
 
     def _replaceable(self) -> bool:
         """A first turn of which the person has seen nothing: its prompt may silently go to a new pair."""
@@ -183,10 +192,8 @@ class TurnRun:
             self.replaced = await in_db(battles.replace, self.brief.battle_id, [failed.brief.contestant_id])
         finally:
             self.replacing = False
-        for run in self.sides.values():
-            if self.replaced and run is not failed and not run.ended:
-                run.stopped = True
-                self.tasks[run.side].cancel()
+        if self.replaced:
+            self.stop(set(self.sides) - {failed.side})
 
     async def _finish(self) -> None:
         outcomes = {side: run.final() for side, run in self.sides.items()}

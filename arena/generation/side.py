@@ -22,6 +22,7 @@ class SideRun:
         self.closed = False  # the last block has been rendered
         self.told = False  # the browser knows how the side ended
         self.stopped = False
+        self.reading = False  # its stream is open
 
     def receive(self, text: str) -> None:
         self.text.append(text)

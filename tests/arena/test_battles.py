@@ -171,6 +171,33 @@ def test_replace_voids_the_battle_and_draws_without_the_failed_contestant() -> N
     assert new.turns.get().prompt.text == turn.prompt.text
 
 
+def test_a_battle_is_replaced_once_though_its_worker_died_in_between() -> None:
+    factories.ring(4)
+    turn = factories.started()
+    assert battles.replace(turn.battle_id, [turn.battle.revision_a.contestant_id])
+    assert battles.replace(turn.battle_id, [turn.battle.revision_b.contestant_id])  # the next worker fails too
+    assert Battle.objects.count() == 2
+
+
+def test_a_battle_that_is_void_meanwhile_gets_no_successor(monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.ring(4)
+    turn = factories.started()
+    monkeypatch.setattr(battles, "void", lambda *_, **__: False)  # somebody else was faster
+    assert not battles.replace(turn.battle_id, [])
+    assert Battle.objects.count() == 1
+
+
+def test_nothing_is_sent_past_a_side_that_failed_after_the_reveal() -> None:
+    battle = factories.ready()
+    votes.cast_vote(battle, "a", 1)
+    battle.refresh_from_db()
+    battle = factories.finish(battles.send(battle, "More", uuid4(), "g"), b=outcome(error="timeout"))
+    with pytest.raises(Refused) as refusal:
+        battles.send(battle, "And more", uuid4(), "g")
+    assert code(refusal) == (409, "failed")
+    battles.retry(battle, "b", "g")
+
+
 def test_replacements_end(settings: pytest.FixtureRequest) -> None:
     settings.OPEN_TURNS_PER_VISITOR = 10
     factories.ring(8)

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
 from django.test import TransactionTestCase
 
 from arena import battles
+from arena.generation import loop as loop_module
 from arena.generation.loop import GenerationLoop
 from arena.generation.run import TurnRun
 from arena.models import Battle, Turn
@@ -124,6 +126,40 @@ def test_what_cannot_be_finished_in_time_is_given_back(running: Callable[..., Ge
     running("text", END).offer(turn.id)  # another worker takes it at once
     until(lambda: state(turn) == TurnState.DONE, "not taken over")
     assert set(turn.replies.values_list("attempt", flat=True)) == {2}
+
+
+def test_a_turn_that_is_sent_again_to_the_worker_that_holds_it_is_not_driven_twice(
+    running: Callable[..., GenerationLoop],
+) -> None:
+    turn = factories.started()
+    loop = running("text", 0.6, END)
+    loop.offer(turn.id)
+    until(lambda: bool(loop.runs), "not claimed")
+    Turn.objects.update(lease_until=turn.created_at)  # the database was away for longer than the lease
+    loop.offer(turn.id)
+    until(lambda: state(turn) == TurnState.DONE, "not finished")
+    until(lambda: not loop.tasks, "a run was left hanging")
+    assert Turn.objects.get(pk=turn.pk).claims == 1
+
+
+def test_a_process_has_one_loop_though_two_tasks_begin_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    class Slow:
+        def start(self) -> "Slow":
+            made.append(self)
+            time.sleep(0.1)
+            return self
+
+    monkeypatch.setattr(loop_module, "GenerationLoop", Slow)
+    loop_module._started.cache_clear()
+    try:
+        with ThreadPoolExecutor(2) as tasks:
+            first, second = tasks.map(lambda _: loop_module.loop(), range(2))
+    finally:
+        loop_module._started.cache_clear()
+    assert first is second
+    assert len(made) == 1
 
 
 def test_a_draining_worker_takes_nothing(running: Callable[..., GenerationLoop]) -> None:

@@ -1,6 +1,7 @@
 """One turn in the worker, against a scripted dispatcher: alignment, cadence, stop, failure, replacement."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
-from arena import turns
+from arena import battles, turns
 from arena.generation.run import TurnRun
 from arena.models import Battle, Side, Turn
 from arena.models.battles import BattleState
@@ -158,6 +159,41 @@ async def test_stopping_one_side_keeps_its_text() -> None:
     assert "begun" in played.text("a")
     assert played.battle.state == BattleState.READY
     assert dispatcher.closed == 2  # the upstream request was closed, not left to run
+
+
+async def test_a_stop_that_came_before_the_worker_ends_both_sides_at_once() -> None:
+    turn = await begin()
+    await sync_to_async(battles.stop)(turn.battle, None)
+    dispatcher = ScriptedDispatcher(["x", END], ["y", END])
+    played = await play(turn, dispatcher)
+    assert (played.end("a"), played.end("b")) == ("stopped", "stopped")
+    assert played.battle.state == BattleState.READY
+    assert not dispatcher.wanted  # no model was asked
+
+
+async def test_a_stop_before_the_first_text_leaves_an_empty_answer() -> None:
+    played = await play(await begin(), ScriptedDispatcher([30.0], [30.0]), lambda run: run.stop(set(Side)))
+    assert (played.end("a"), played.end("b")) == ("stopped", "stopped")
+    assert played.battle.state == BattleState.READY
+
+
+async def test_a_stop_while_a_new_pair_is_drawn_does_not_break_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, pressed = battles.replace, []
+
+    def slow(*arguments: object) -> bool:
+        time.sleep(0.2)
+        return replace(*arguments)  # type: ignore[arg-type]
+
+    def press(run: TurnRun) -> None:
+        if run.replacing and not pressed:
+            pressed.append(True)
+            run.stop(set(Side))
+
+    monkeypatch.setattr(battles, "replace", slow)
+    failure = GenerationFailed("server_error")
+    played = await play(await begin(4), ScriptedDispatcher([failure], ["not seen", 5.0, END]), press)
+    assert pressed
+    assert played.told[-1] == ("done", {"battle": "void", "next": f"/b/{played.battle.successor_id}/"})
 
 
 async def test_a_stream_that_breaks_after_text_ends_early_and_is_votable() -> None:
