@@ -166,6 +166,14 @@ def test_a_vote_that_does_not_count_says_why(a, words: str) -> None:
     assert words in body(person.post(url(battle, "vote/"), htmx=True, choice="b", turn=1))
 
 
+def test_an_answer_that_names_its_model_is_not_counted_and_the_voter_is_told() -> None:
+    factories.contestant("Zebulon Prime")
+    factories.contestant("Yttrium Ultra")
+    person = Person()
+    battle = person.ready(a=outcome("I am Zebulon Prime."), b=outcome("I am Zebulon Prime."))
+    assert "an answer showed who wrote it" in body(person.post(url(battle, "vote/"), htmx=True, choice="a", turn=1))
+
+
 def test_a_codename_stays_a_codename_after_the_vote() -> None:
     from datetime import timedelta
 
