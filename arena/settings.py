@@ -125,8 +125,10 @@ CHANNEL_LAYERS = {
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 STREAM_MAXLEN = env.number("AGON_STREAM_MAXLEN", 8000, least=100)
 STREAM_TTL_S = env.number("AGON_STREAM_TTL_S", 3600, least=60)
+STREAM_DONE_TTL_S = env.number("AGON_STREAM_DONE_TTL_S", 60, least=1)
 STREAM_TICK_S = env.seconds("AGON_STREAM_TICK_S", 0.05)
 SSE_KEEPALIVE_S = env.seconds("AGON_SSE_KEEPALIVE_S", 10)
+SSE_PER_VISITOR = env.number("AGON_SSE_PER_VISITOR", 32, least=1)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")

@@ -22,6 +22,7 @@ BACKLOG = 256  # events a viewer may lag behind before it replays
 PAGE = 500  # entries per XRANGE
 BLOCK_MS = 5000
 RETRY_S = 0.5
+WAKE_TTL_S = 3600  # a process that is gone leaves no key behind
 
 Entry = tuple[str, str, str]  # id, event name, JSON
 
@@ -122,7 +123,8 @@ class Hub:
             self.task = asyncio.create_task(self._read_for_ever(), name="stream-hub")
             return
         with suppress(RedisError, OSError):
-            await self.redis.xadd(self.wake_key, {"w": "1"}, maxlen=1)
+            pipe = self.redis.pipeline(transaction=False)
+            await pipe.xadd(self.wake_key, {"w": "1"}, maxlen=1).expire(self.wake_key, WAKE_TTL_S).execute()
 
     async def _read_for_ever(self) -> None:
         while self.viewers:

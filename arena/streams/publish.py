@@ -63,5 +63,7 @@ class Publisher:
             name = events.key(turn_id)
             for event in batch:
                 pipe.xadd(name, events.fields(event), maxlen=settings.STREAM_MAXLEN, approximate=True)
-            pipe.expire(name, settings.STREAM_TTL_S)
+            # PostgreSQL tells a finished turn; its stream is kept only for those who are reading it.
+            ended = batch[-1][0] == events.DONE
+            pipe.expire(name, settings.STREAM_DONE_TTL_S if ended else settings.STREAM_TTL_S)
         await pipe.execute()

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.urls import reverse
 
 from arena.models import Battle, Reply, Turn
-from arena.models.battles import FinishReason, ReplyState, TurnState
+from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState
 from arena.streams import events
 
 SIDE_STATES = {
@@ -22,9 +22,11 @@ def side_state(reply: Reply) -> str:
 
 
 def finished(turn_id: UUID) -> list[events.Event] | None:
-    """Every event a browser needs to show the turn's end, or None while it is still open."""
+    """Every event a browser needs to show the turn's end, or None while it is still open. A deleted turn has only an end."""
     turn = Turn.objects.select_related("battle").filter(pk=turn_id).first()
-    if turn is None or turn.state != TurnState.DONE:
+    if turn is None:
+        return [events.done(BattleState.VOID)]
+    if turn.state != TurnState.DONE:
         return None
     told: list[events.Event] = []
     for reply in turn.replies.select_related("message"):

@@ -6,11 +6,14 @@ long as each stream is open. The visitor's signed cookie is checked here; strang
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from uuid import UUID
+
+from django.conf import settings
+from django.http import parse_cookie
 
 from arena import visitors
 from arena.aio import in_db
@@ -24,6 +27,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 ENTRY_ID = re.compile(r"\d{1,19}-\d{1,19}")
 START = "0-0"
+_open: Counter[UUID | None] = Counter()  # streams of this process by visitor
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-store"),
@@ -33,18 +37,28 @@ HEADERS = [
 
 
 async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI app. 404 for whoever does not own the battle, 405 for anything but GET."""
+    """The ASGI app. 404 for whoever does not own the battle, 405 for anything but GET, 429 for too many open streams."""
     if scope["method"] != "GET":
         await _plain(send, 405, b"GET only\n", [(b"allow", b"GET")])
         return
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     arguments = scope["url_route"]["kwargs"]
-    turn_id = await in_db(_owned_turn, arguments["battle"], arguments["number"], _visitor(headers.get(b"cookie", "")))
+    visitor = _visitor(headers.get(b"cookie", ""))
+    turn_id = await in_db(_owned_turn, arguments["battle"], arguments["number"], visitor)
     if turn_id is None:
         await _plain(send, 404, b"no such stream\n")
         return
+    if _open[visitor] >= settings.SSE_PER_VISITOR:
+        await _plain(send, 429, b"too many open streams: close some tabs\n", [(b"retry-after", b"10")])
+        return
     last_id = headers.get(b"last-event-id", START)
-    await _stream(turn_id, last_id if ENTRY_ID.fullmatch(last_id) else START, receive, send)
+    _open[visitor] += 1
+    try:
+        await _stream(turn_id, last_id if ENTRY_ID.fullmatch(last_id) else START, receive, send)
+    finally:
+        _open[visitor] -= 1
+        if not _open[visitor]:
+            del _open[visitor]
 
 
 async def _stream(turn_id: UUID, last_id: str, receive: Receive, send: Send) -> None:
@@ -106,12 +120,8 @@ def _told(ended: list[events.Event], last_id: str) -> list[bytes]:
 
 
 def _visitor(cookies: str) -> UUID | None:
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(cookies)
-    except CookieError:
-        return None
-    return visitors.read_cookie(jar[visitors.COOKIE].value) if visitors.COOKIE in jar else None
+    """Read like Django does: http.cookies would drop every cookie after one that it does not like."""
+    return visitors.read_cookie(parse_cookie(cookies).get(visitors.COOKIE, ""))
 
 
 def _owned_turn(battle: UUID, number: int, visitor: UUID | None) -> UUID | None:

@@ -151,6 +151,18 @@ async def test_after_a_loss_the_whole_turn_is_published_again(redis: Redis) -> N
     assert len(await redis.xrange(events.key(turn))) == 3
 
 
+async def test_a_stream_whose_turn_has_ended_is_soon_gone(redis: Redis, settings: object) -> None:
+    open_turn, ended = uuid4(), uuid4()
+    publisher = Publisher(redis, lambda _turn: [])
+    for turn_id in (open_turn, ended):
+        publisher.add(turn_id, events.status("writing"))
+    await publisher.flush(set())
+    publisher.add(ended, events.done("ready"))
+    await publisher.flush(set())
+    assert await redis.ttl(events.key(open_turn)) > settings.STREAM_DONE_TTL_S
+    assert 0 < await redis.ttl(events.key(ended)) <= settings.STREAM_DONE_TTL_S
+
+
 async def test_streams_are_bounded(redis: Redis, settings: object) -> None:
     settings.STREAM_MAXLEN = 100
     turn = uuid4()

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from arena import turns, visitors
 from arena.asgi import application
 from arena.models import Turn, Visitor
-from arena.streams import events
+from arena.streams import events, sse
 from arena.streams.hub import hub
 from arena.streams.publish import connect
 from tests import factories
@@ -79,6 +79,49 @@ async def test_strangers_and_wrong_addresses_get_the_same_404() -> None:
     assert (await read(request(turn, (b"cookie", cookie(stranger)))))[0] == 404
     assert (await read(request(turn, (b"cookie", b"agon_visitor=forged"))))[0] == 404
     assert (await read(request(turn, await mine(turn), number=2)))[0] == 404
+
+
+@pytest.mark.parametrize("other", [b'state={"a": 1}', b"a[b]=1", b"k/ey=1", b"no-value", b"x=b c"])
+async def test_cookies_of_others_do_not_hide_ours(other: bytes) -> None:
+    turn = await begin()
+    await sync_to_async(factories.finish)(turn)
+    _name, own = await mine(turn)
+    assert (await read(request(turn, (b"cookie", other + b"; " + own))))[0] == 200
+
+
+async def test_one_visitor_holds_a_bounded_number_of_streams(settings: object) -> None:
+    settings.SSE_PER_VISITOR = 1
+    turn = await begin()
+    first = request(turn, await mine(turn))
+    await first.send_input({"type": "http.request"})
+    assert (await first.receive_output(timeout=5))["status"] == 200
+    second = request(turn, await mine(turn))
+    await second.send_input({"type": "http.request"})
+    assert (await second.receive_output(timeout=5))["status"] == 429
+    await first.send_input({"type": "http.disconnect"})
+    await first.wait(timeout=5)
+    third = request(turn, await mine(turn))
+    await third.send_input({"type": "http.request"})
+    assert (await third.receive_output(timeout=5))["status"] == 200
+    await third.send_input({"type": "http.disconnect"})
+    await third.wait(timeout=5)
+    assert not sse._open
+    await hub().close()
+
+
+async def test_a_stream_ends_when_its_turn_is_deleted(settings: object) -> None:
+    settings.SSE_KEEPALIVE_S = 0.1
+    turn = await begin()
+    communicator = request(turn, await mine(turn))
+    await communicator.send_input({"type": "http.request"})
+    assert (await communicator.receive_output(timeout=5))["status"] == 200
+    await Turn.objects.filter(pk=turn.pk).adelete()
+    sent = b""
+    while (part := await communicator.receive_output(timeout=5)).get("more_body"):
+        sent += part["body"]
+    assert b"event: done" in sent
+    await communicator.wait(timeout=5)
+    await hub().close()
 
 
 async def test_only_get() -> None:
