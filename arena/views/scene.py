@@ -74,18 +74,21 @@ class Scene:
 
     def _exchange(self, turn: Turn) -> Exchange:
         is_open = turn.state != TurnState.DONE
-        answers = [self._answer(turn, reply) for reply in turn.replies.all()]
+        answers = [self._answer(turn, reply, is_open) for reply in turn.replies.all()]
         return Exchange(turn.number, turn.prompt.text, answers, is_open, turn.post_reveal)
 
-    def _answer(self, turn: Turn, reply: Reply) -> Answer:
-        state = _answer_state(turn, reply)
-        stored = turn.state == TurnState.DONE and reply.message is not None
+    def _answer(self, turn: Turn, reply: Reply, is_open: bool) -> Answer:
+        """While one side is retried, the other's finished answer stays on the page."""
+        state = _answer_state(reply)
         return Answer(
             side=reply.side,
             attempt=reply.attempt,
             state=state,
-            html=mark_safe(reply.message.html if stored and reply.message else ""),  # noqa: S308 - made by arena.markdown
-            can_retry=state in ("failed", "early") and (turn.post_reveal or not self.revealed) and not self.over,
+            html=mark_safe(reply.message.html if reply.message else ""),  # noqa: S308 - made by arena.markdown
+            can_retry=not is_open
+            and state in ("failed", "early")
+            and (turn.post_reveal or not self.revealed)
+            and not self.over,
             reported=reply.pk in self._reported,
         )
 
@@ -108,6 +111,11 @@ class Scene:
     @property
     def streaming(self) -> bool:
         return bool(self.last and self.last.open)
+
+    @property
+    def writing(self) -> list[str]:
+        """The sides that are being written: both, or the one that is retried."""
+        return [answer.side for answer in self.last.answers if answer.state == "open"] if self.last else []
 
     @property
     def failed_sides(self) -> list[str]:
@@ -157,11 +165,9 @@ class Scene:
         return [(side, self.cards.get(side)) for side in Side.values]
 
 
-def _answer_state(turn: Turn, reply: Reply) -> str:
-    if turn.state != TurnState.DONE:
-        return "open"
+def _answer_state(reply: Reply) -> str:
     if reply.state != ReplyState.DONE:
-        return "failed"
+        return "failed" if reply.state == ReplyState.FAILED else "open"
     return "done" if reply.finish_reason == FinishReason.STOP else reply.finish_reason
 
 

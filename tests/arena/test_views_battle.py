@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from arena import battles
 from arena.models import Appeal, Battle, Consent, GateBlock, Report, SiteConfig, Turn, Visitor
+from arena.turns import Outcome
 from tests import factories
 from tests.arena.views_help import Person, url
 from tests.factories import outcome
@@ -223,6 +224,19 @@ def test_a_failed_side_is_offered_a_retry() -> None:
     assert "One model did not answer" in page and "Retry B" in page and "Retry A" not in page
     assert "server_error" not in page and 'name="choice"' not in page
     assert "turns/1/stream" in body(person.post(url(battle, "retry/"), htmx=True, side="b"))
+
+
+@pytest.mark.parametrize(
+    "broken", [outcome(error="timeout"), outcome("Half of B.", finish_reason="early")], ids=["failed", "early"]
+)
+def test_while_one_side_is_retried_the_other_stays_readable(broken: Outcome) -> None:
+    person = Person()
+    battle = person.ready(a=outcome("All of A."), b=broken)
+    person.post(url(battle, "retry/"), side="b")
+    page = body(person.get(url(battle)))
+    assert "All of A." in page and "Half of B." not in page
+    assert "Stop model B" in page and "Stop model A" not in page
+    assert 'name="choice"' not in page and "Retry" not in page
 
 
 def test_both_sides_failed() -> None:
