@@ -27,9 +27,17 @@ class Listener(AsyncJsonWebsocketConsumer):
             raise DenyConnection
         Listener.open_sockets += 1
         self.counted = True
-        await self.channel_layer.group_add(self.group, self.channel_name)
-        await self.accept()
-        await self.greet()
+        try:
+            await self.channel_layer.group_add(self.group, self.channel_name)
+            await self.accept()
+            await self.greet()
+        except BaseException:  # Valkey is away: nobody will call disconnect, and the place must not be lost
+            self._uncount()
+            raise
+
+    def _uncount(self) -> None:
+        Listener.open_sockets -= 1
+        self.counted = False
 
     async def greet(self) -> None:
         """The last figures, so that a new page need not wait for the next tick."""
@@ -38,8 +46,7 @@ class Listener(AsyncJsonWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         if self.counted:
-            Listener.open_sockets -= 1
-            self.counted = False
+            self._uncount()
             await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **more: Any) -> None:

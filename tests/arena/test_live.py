@@ -191,6 +191,19 @@ async def test_whoever_talks_is_let_go(listener: Socket) -> None:
     assert await listener.receive_output(timeout=5) == {"type": "websocket.close", "code": 1008}
 
 
+async def test_a_socket_that_breaks_while_it_opens_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object) -> None:
+        raise redis.ConnectionError("Valkey is away")
+
+    before = Listener.open_sockets
+    monkeypatch.setattr(Listener, "greet", away)
+    one = Socket("/live/")
+    await one.send_input({"type": "websocket.connect"})
+    with pytest.raises(redis.ConnectionError):
+        await one.wait(timeout=5)
+    assert Listener.open_sockets == before
+
+
 async def test_sockets_are_bounded_and_counted_back(settings: object) -> None:
     settings.LIVE_SOCKETS = Listener.open_sockets + 1  # type: ignore[attr-defined]
     first, second = Socket("/live/"), Socket("/live/")
