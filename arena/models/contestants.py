@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -21,6 +22,10 @@ class ContestantQuerySet(models.QuerySet["Contestant"]):
     def drawable(self) -> "ContestantQuerySet":
         """Contestants that may enter a new battle; imported ones never can."""
         return self.exclude(visibility=Visibility.RETIRED).filter(sampling_weight__gt=0, imported=False)
+
+    def under_codename(self) -> "ContestantQuerySet":
+        """Contestants whose maker is not public yet."""
+        return self.filter(visibility=Visibility.ANONYMOUS, anonymous_until__gt=now().date())
 
 
 class Contestant(models.Model):
@@ -62,10 +67,23 @@ class Contestant(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """A codename becomes an address, so it must make one, and one that no other contestant has. Raises ValidationError."""
+        if not self.codename:
+            return
+        address = slugify(self.codename)
+        others = Contestant.objects.exclude(pk=self.pk)
+        if not address:
+            raise ValidationError({"codename": "It becomes part of an address: use at least one letter a-z or digit."})
+        if others.filter(slug=address).exists() or any(
+            slugify(name) == address for name in others.exclude(codename="").values_list("codename", flat=True)
+        ):
+            raise ValidationError({"codename": "Another contestant has this name as its address: choose another one."})
+
     @property
     def anonymous(self) -> bool:
-        """Still under its codename today."""
-        if self.visibility != Visibility.ANONYMOUS or self.anonymous_until is None:
+        """Still under its codename today. Retiring it does not tell its name before the promised day."""
+        if self.visibility == Visibility.PUBLIC or not self.codename or self.anonymous_until is None:
             return False
         return now().date() < self.anonymous_until
 

@@ -1,12 +1,14 @@
 """Contestants and their immutable revisions."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, connection, transaction
 
 from arena import registry
+from arena.clock import now
 from arena.models import Contestant, ContestantRevision
 from arena.models.contestants import ImmutableRevision, Visibility
 from tests import factories
@@ -96,6 +98,27 @@ def test_a_bad_revision_leaves_no_contestant_behind(db: None) -> None:
     with pytest.raises(ValidationError):
         registry.create(FIELDS, TOLD | {"temperature": 9})
     assert not Contestant.objects.exists()
+
+
+def test_retiring_tells_no_name_before_the_promised_day(contestant: Contestant) -> None:
+    contestant.visibility, contestant.codename = "anonymous", "Grey Wolf"
+    contestant.anonymous_until = now().date() + timedelta(days=9)
+    contestant.save()
+    registry.retire(contestant)
+    contestant.refresh_from_db()
+    assert (contestant.display_name, contestant.public_slug) == ("Grey Wolf", "grey-wolf")
+    contestant.anonymous_until = now().date()
+    assert contestant.display_name == contestant.name
+
+
+@pytest.mark.parametrize("codename", ["狼", "***", "Taken Name", "taken-name", "Grey wolf"])
+def test_a_codename_makes_an_address_of_its_own(contestant: Contestant, codename: str) -> None:
+    factories.contestant("Taken Name")
+    factories.contestant("Other", codename="Grey Wolf")
+    contestant.codename = codename
+    with pytest.raises(ValidationError) as refused:
+        registry.save(contestant, {})
+    assert set(refused.value.message_dict) == {"codename"}
 
 
 def test_a_retired_contestant_is_not_drawn(contestant: Contestant) -> None:
