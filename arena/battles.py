@@ -22,6 +22,7 @@ from arena.ids import uuid4
 from arena.models import Battle, Consent, Conversation, Message, Reply, Report, Side, Turn, Visitor
 from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState, VoidReason
 from arena.models.conversations import Role
+from arena.moderation import gate
 from arena.randomness import keyed_int, keyed_random
 
 MAX_CHAIN = 3  # new pairs drawn for one prompt because a side failed before any text
@@ -268,7 +269,8 @@ def unshare(battle: Battle) -> None:
 
 def report(reply: Reply, visitor: Visitor, reason: str, text: str) -> Report:
     """Report an answer; a second report of the same answer by the same person replaces nothing and adds nothing."""
+    words = gate.clean_prompt(text)[:1000]
     made, _created = Report.objects.get_or_create(
-        reply=reply, visitor=visitor, defaults={"reason": reason, "text": text[:1000]}
+        reply=reply, visitor=visitor, defaults={"reason": reason, "text": words}
     )
     return made

@@ -8,6 +8,6 @@ urlpatterns = [
     path("leaderboard", views.leaderboard, name="leaderboard"),
     path("leaderboard.<str:ending>", views.download, name="board_download"),
     path("leaderboard/wipe-demo/", views.wipe_demo, name="wipe_demo"),
-    path("models/<str:slug>/", views.model_page, name="model"),
+    path("models/<slug:slug>/", views.model_page, name="model"),
     path("methodology", views.methodology, name="methodology"),
 ]

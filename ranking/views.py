@@ -6,19 +6,21 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
+from arena.models import Contestant
 from ranking import cards, demo, downloads, method, plots, published
 from ranking.listing import Listing
 
 MAY_WIPE = "arena.delete_battle"
 
 
-@require_GET
+@require_safe
 def leaderboard(request: HttpRequest) -> HttpResponse:
     board, listing = published.current(), Listing.of(request.GET)
     context: dict[str, Any] = {"board": board, "listing": listing, "may_wipe": _may_wipe(request)}
     if board:
+        context["codenames"] = Contestant.objects.under_codename().count()
         rows = listing.rows(board)
         scale = plots.Scale.of(board.rows, plots.BAR_WIDTH)
         context["rows"] = [(row, plots.interval_bar(row, scale)) for row in rows]
@@ -27,7 +29,7 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
     return render(request, "ranking/leaderboard.html", context)
 
 
-@require_GET
+@require_safe
 def download(request: HttpRequest, ending: str) -> HttpResponse:
     board = published.current()
     if board is None or ending not in downloads.FORMATS:
@@ -53,7 +55,7 @@ def _may_wipe(request: HttpRequest) -> bool:
     return user.is_authenticated and user.is_active and user.is_staff and user.has_perm(MAY_WIPE)
 
 
-@require_GET
+@require_safe
 def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         contestant = cards.find(slug)
@@ -71,6 +73,6 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "ranking/model.html", context)
 
 
-@require_GET
+@require_safe
 def methodology(request: HttpRequest) -> HttpResponse:
     return render(request, "ranking/methodology.html", {"method": method})

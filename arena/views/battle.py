@@ -7,9 +7,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from arena import battles, consent, visitors, votes
+from arena import battles, consent, limits, visitors, votes
 from arena.errors import Refused
 from arena.ids import uuid4
 from arena.models import Battle, Consent, Contestant, Vote
@@ -34,7 +34,7 @@ def start_context(request: Request) -> dict[str, Any]:
 
 
 @never_cache
-@require_GET
+@require_safe
 def home(request: Request) -> HttpResponse:
     return render(request, "battle/start.html", start_context(request))
 
@@ -43,6 +43,8 @@ def _agreed(request: Request) -> Consent:
     """The consent that the prompt is sent under; a person who never agreed leaves no trace here."""
     agreed = consent.current(request.visitor)
     if agreed is None and request.POST.get("agree_terms"):
+        if request.visitor is None:  # rows for a newcomer cost the prefix a token, or a script could make any number
+            limits.charge(None, access.group(request))
         return consent.agree(visitors.ensure(request), bool(request.POST.get("publish")))
     if agreed is None:
         raise Refused(403, "consent", _("Please read and accept the terms before your first prompt."))
@@ -59,7 +61,7 @@ def start(request: Request) -> HttpResponse:
 
 
 @never_cache
-@require_GET
+@require_safe
 @access.owned
 def page(request: Request, battle: Battle) -> HttpResponse:
     if battle.successor_id:

@@ -5,7 +5,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from arena import consent
 from arena.models import Battle
@@ -13,7 +13,7 @@ from arena.views.access import Request
 
 
 @never_cache
-@require_GET
+@require_safe
 def history(request: Request) -> HttpResponse:
     """The visitor's battles, newest first; contestants are named only where a vote has revealed them."""
     mine = Battle.objects.history(request.visitor)

@@ -3,14 +3,14 @@
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.safestring import mark_safe
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from arena import markdown
 from arena.models import PageVersion
 from arena.views.access import Request
 
 
-@require_GET
+@require_safe
 def page(request: Request, slug: str) -> HttpResponse:
     """The newest version, or the one that `?version=` names: consents point at versions, so old ones stay readable."""
     versions = PageVersion.objects.select_related("page").filter(page_id=slug).order_by("-number")
@@ -22,6 +22,6 @@ def page(request: Request, slug: str) -> HttpResponse:
     return render(request, "pages/page.html", {"version": version, "html": html})
 
 
-@require_GET
+@require_safe
 def datasets(request: Request) -> HttpResponse:
     return render(request, "pages/datasets.html")

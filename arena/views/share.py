@@ -2,7 +2,8 @@
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
 
 from arena import battles
 from arena.models import Battle
@@ -28,7 +29,8 @@ def unshare(request: Request, battle: Battle) -> HttpResponse:
     return show(request, battle)
 
 
-@require_GET
+@never_cache
+@require_safe
 def shared(request: Request, token: str) -> HttpResponse:
     """Names and vote only: text is shown once its conversation has a passed verdict, which nothing gives yet."""
     battle = get_object_or_404(Battle, share_token=token, voted_at__isnull=False)

@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 
 from arena import clock, visitors
-from arena.models import Battle, Vote
+from arena.models import Battle, GateBlock, Visitor, Vote
 from tests import factories
 from tests.arena.views_help import Person, url
 
@@ -66,6 +66,38 @@ def test_what_changes_something_is_a_post(path: str) -> None:
 def test_pages_are_read_only(path: str) -> None:
     person = Person()
     assert person.post(path.format(id=person.ready().pk)).status_code == 405
+
+
+@pytest.mark.parametrize("path", ["/", "/b/{id}/", "/me/", "/datasets", "/terms", "/leaderboard", "/healthz"])
+def test_a_page_can_be_asked_for_its_head(path: str) -> None:
+    person = Person()
+    assert person.raw.head(path.format(id=person.ready().pk)).status_code == 200
+
+
+@pytest.mark.parametrize("htmx", [False, True], ids=["form", "htmx"])
+def test_a_text_that_cannot_be_stored_is_refused_not_an_error(htmx: bool) -> None:
+    person = Person()
+    report = {"side": "a", "turn": 1, "reason": "other", "text": "a\x00b"}
+    assert person.post(url(person.ready(), "report/"), htmx=htmx, **report).status_code == 400
+    blocked = GateBlock.objects.create(visitor=person.visitor, policy="1", category="c", rule="r", prompt="x")
+    assert person.post("/appeals/", htmx=htmx, block=blocked.pk, text="a\x00b").status_code == 400
+    assert person.get("/models/%00/").status_code == 404
+    assert person.get("/leaderboard?q=%00").status_code == 200
+
+
+def test_newcomers_without_a_cookie_are_bounded_per_prefix(settings) -> None:
+    settings.LIMIT_PREFIX_BURST = 3
+    before = Visitor.objects.count()
+    answers = [Person(agreed=False).start("", agree_terms="1").status_code for _ in range(5)]
+    assert answers == [400, 400, 400, 429, 429]
+    assert Visitor.objects.count() == before + 3
+
+
+def test_a_longest_prompt_fits_into_a_form(settings) -> None:
+    factories.ring()
+    assert Person().start("\U0001f600" * settings.PROMPT_MAX_CHARS).status_code == 303
+    assert Person().start("\U0001f600" * (settings.PROMPT_MAX_CHARS + 1)).status_code == 413
+    assert Person().start("x" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE).status_code == 413
 
 
 @pytest.mark.parametrize("path", POSTS)

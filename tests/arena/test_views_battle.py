@@ -304,6 +304,7 @@ def test_sharing_shows_names_and_vote_but_no_text() -> None:
     for text in ("Alpha text", "Beta text", "sky blue", str(battle.pk)):
         assert text not in body(page)
     assert "noindex" in page["X-Robots-Tag"] and 'name="robots" content="noindex' in body(page)
+    assert "no-store" in page["Cache-Control"]  # a link that is taken back is gone from caches too
     person.post(url(battle, "unshare/"))
     assert Person(agreed=False).get(reverse("shared", args=[battle.share_token])).status_code == 404
 
