@@ -30,6 +30,16 @@ def test_nothing_of_a_codenamed_contestant_reaches_a_page_or_a_file(client: Clie
 
 
 @pytest.mark.django_db
+def test_the_number_of_models_under_a_codename_is_public(client: Client) -> None:
+    models = publish((40, 10), (30, 20))
+    assert "codename" not in text(client, "/leaderboard")
+    hide(models[1])
+    assert "1 model fights under a codename until a fixed date" in text(client, "/leaderboard")
+    hide(models[1], until=date.today())  # its date has come
+    assert "fights under a codename" not in text(client, "/leaderboard")
+
+
+@pytest.mark.django_db
 def test_the_codenames_address_leads_to_the_model_once_it_is_revealed(client: Client) -> None:
     models = publish((40, 10))
     hide(models[0], until=date.today())

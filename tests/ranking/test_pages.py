@@ -162,7 +162,7 @@ def test_pages_take_few_queries_however_many_models(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     models = publish(*[(12, 9)] * 11)
-    with django_assert_num_queries(3):  # the site's switch, the snapshots, the names
+    with django_assert_num_queries(4):  # the site's switch, the snapshots, the names, the codenames
         client.get("/leaderboard")
     with django_assert_num_queries(3):
         client.get("/leaderboard.json")
