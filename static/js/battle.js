@@ -33,6 +33,7 @@
   function open(url) {
     openUrl = url;
     following = true;
+    clearLive();
     source = new EventSource(url);
     const on = (name, act) => source.addEventListener(name, (event) => act(JSON.parse(event.data)));
     on("status", showStatus);
@@ -45,6 +46,13 @@
       say("", battle()?.dataset.tLost);
       if (source?.readyState === EventSource.CLOSED) giveUp();
     };
+  }
+
+  // A new stream begins at the beginning, and the page may have been morphed around what an earlier one had written.
+  function clearLive() {
+    for (const section of turn()?.querySelectorAll(".answer.live") ?? []) {
+      reset({ side: section.dataset.side, attempt: section.dataset.attempt });
+    }
   }
 
   function close() {

@@ -91,6 +91,24 @@ def test_a_lost_connection_resumes(newcomer) -> None:
         assert person.text(side).split() == [f"w{n}" for n in range(1, 81)]
 
 
+def test_coming_back_to_a_streaming_page_repeats_nothing(newcomer) -> None:
+    """The back-forward cache keeps the page but not its stream; the new stream begins at the beginning."""
+    person = newcomer()
+    person.begin(stub(n=80, rate=16))
+    expect(person.page.locator("#text-a-1")).to_contain_text("w8")
+    person.page.evaluate(
+        """() => {
+            window.dispatchEvent(new PageTransitionEvent("pagehide", { persisted: true }));
+            window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+        }"""
+    )
+    expect(person.page.locator("#text-a-1")).to_contain_text("w16")
+    for side in "ab":
+        words = person.text(side).split()
+        assert words == [f"w{n}" for n in range(1, len(words) + 1)]
+    person.finished()
+
+
 def test_several_turns_then_the_vote(newcomer) -> None:
     person = newcomer()
     person.ready()
