@@ -10,14 +10,18 @@ http = get_asgi_application()  # before anything that imports models
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
+from arena.body_limit import BodyLimit  # noqa: E402
 from arena.live.routing import websocket_urls  # noqa: E402
 from arena.streams.sse import turn_stream  # noqa: E402
 
+LARGER = 4  # up to here Django refuses with a page that keeps the text; beyond, nothing is read
+
 http_routes = [
     path("b/<uuid:battle>/turns/<int:number>/stream", turn_stream),  # type: ignore[arg-type]
-    re_path(r"", http),  # type: ignore[arg-type]
+    re_path(r"", BodyLimit(http, LARGER * settings.DATA_UPLOAD_MAX_MEMORY_SIZE)),  # type: ignore[arg-type]
 ]
 application = ProtocolTypeRouter(
     {
