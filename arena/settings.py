@@ -40,6 +40,8 @@ SECRET_KEY = secret("AGON_SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.names("AGON_SECRET_KEY_FALLBACKS")
 SEAL_KEYS = env.names("AGON_SEAL_KEYS") or [secret("AGON_SEAL_KEY")]
 ALLOWED_HOSTS = env.names("AGON_ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
+if not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("AGON_ALLOWED_HOSTS is unset: name the hosts that the site answers to")
 SITE_URL = env.text("AGON_SITE_URL", f"http://127.0.0.1:{env.number('AGON_PORT', 8000)}")
 CSRF_TRUSTED_ORIGINS = [SITE_URL] if SITE_URL.startswith("https://") else []
 
@@ -210,6 +212,11 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 VISITOR_COOKIE_AGE_S = 400 * 24 * 3600
 if PRODUCTION:
     SECURE_SSL_REDIRECT = env.flag("AGON_SSL_REDIRECT", True)
+    if SECURE_SSL_REDIRECT and not TRUSTED_PROXIES:
+        raise ImproperlyConfigured(
+            "AGON_TRUSTED_PROXIES is unset: name the proxy that ends TLS in front of us (an address, CIDR or `unix`), or every "
+            "page redirects to itself and all visitors share one limit; AGON_SSL_REDIRECT=0 serves without"
+        )
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
     SECURE_HSTS_SECONDS = env.number("AGON_HSTS_SECONDS", 31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("AGON_HSTS_SUBDOMAINS", True)

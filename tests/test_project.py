@@ -22,6 +22,7 @@ PRODUCTION = {
     "AGON_SEAL_KEY": "s" * 50,
     "AGON_ALLOWED_HOSTS": "arena.example.org",
     "AGON_SITE_URL": "https://arena.example.org",
+    "AGON_TRUSTED_PROXIES": "10.0.0.1",
     "DATABASE_URL": "postgresql://agon@db/agon",
     "REDIS_URL": "redis://valkey/0",
     "DJANGO_SETTINGS_MODULE": "arena.settings",
@@ -43,8 +44,8 @@ def test_production_settings_pass_djangos_deployment_checks() -> None:
     assert "no issues" in done.stdout
 
 
-@pytest.mark.parametrize("missing", ["AGON_SECRET_KEY", "AGON_SEAL_KEY"])
-def test_production_refuses_to_start_without_a_secret(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["AGON_SECRET_KEY", "AGON_SEAL_KEY", "AGON_ALLOWED_HOSTS", "AGON_TRUSTED_PROXIES"])
+def test_production_refuses_to_start_without_what_it_needs(missing: str) -> None:
     env = {name: value for name, value in PRODUCTION.items() if name != missing}
     done = python("import django; django.setup()", **env)
     assert done.returncode != 0
