@@ -33,12 +33,12 @@ def admit_prompt(visitor: Visitor, prompt: str, group: str) -> str:
             % {"length": len(prompt), "limit": settings.PROMPT_MAX_CHARS},
         )
     limits.charge(visitor.id, group)
-    _within_backlog(visitor)
+    within_backlog(visitor)
     _past_gate(visitor, prompt)
     return prompt
 
 
-def _within_backlog(visitor: Visitor) -> None:
+def within_backlog(visitor: Visitor) -> None:
     """Bounds what one person may have open at once, so that no queue in front of the scheduler hides a backlog."""
     if Turn.objects.filter(visitor=visitor).exclude(state=TurnState.DONE).count() >= settings.OPEN_TURNS_PER_VISITOR:
         raise Refused(

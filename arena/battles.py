@@ -161,8 +161,9 @@ def stop(battle: Battle, side: str | None) -> None:
 
 def retry(battle: Battle, side: str, group: str) -> Turn:
     """Write one side of the last turn again: it failed, or its stream broke. The seed stays the same."""
-    if battle.visitor_id:
+    if battle.visitor:
         limits.charge(battle.visitor_id, group)
+        admission.within_backlog(battle.visitor)
     with transaction.atomic():
         battle = _locked(battle)
         turn = battle.turns.order_by("-number").first()

@@ -45,7 +45,6 @@ class TurnBrief:
     sides: dict[Side, SideBrief]
     final: list[Side]
     stop: set[Side]
-    restarted: bool
 
 
 @dataclass(slots=True)
@@ -86,13 +85,21 @@ def claim(turn_id: UUID, owner: str) -> TurnBrief | None:
         if not taken:
             return None
         turn = Turn.objects.select_related("battle__revision_a", "battle__revision_b").get(pk=turn_id)
+        if turn.battle.successor_id:  # a worker died after it had replaced the battle: nobody waits for these answers
+            _fail_open_sides(turn, "replaced")
+            return None
         # Another worker had begun (it died, or gave the turn back): a new attempt, with the same seed.
-        restarted = bool(turn.replies.filter(state=ReplyState.RUNNING).update(attempt=F("attempt") + 1))
+        turn.replies.filter(state=ReplyState.RUNNING).update(attempt=F("attempt") + 1)
         turn.replies.filter(state=ReplyState.WAITING).update(state=ReplyState.RUNNING, started_at=clock.now())
-        return _brief(turn, restarted)
+        return _brief(turn)
 
 
-def _brief(turn: Turn, restarted: bool) -> TurnBrief:
+def _fail_open_sides(turn: Turn, error: str) -> None:
+    turn.replies.exclude(state=ReplyState.DONE).update(state=ReplyState.FAILED, error=error, finished_at=clock.now())
+    _close(turn)
+
+
+def _brief(turn: Turn) -> TurnBrief:
     sides: dict[Side, SideBrief] = {}
     final: list[Side] = []
     for reply in turn.replies.all():
@@ -110,7 +117,6 @@ def _brief(turn: Turn, restarted: bool) -> TurnBrief:
         sides=sides,
         final=final,
         stop={side for side in Side if getattr(turn, f"stop_{side}")},
-        restarted=restarted,
     )
 
 
@@ -235,8 +241,5 @@ def give_up(turn_id: UUID) -> bool:
         )
         if turn is None:
             return False
-        turn.replies.exclude(state=ReplyState.DONE).update(
-            state=ReplyState.FAILED, error="crashed", finished_at=clock.now()
-        )
-        _close(turn)
+        _fail_open_sides(turn, "crashed")
         return True

@@ -39,8 +39,7 @@ class TurnRun:
 
     async def run(self) -> None:
         """Write, release, commit, tell. Raises LeaseLost when another worker has taken over."""
-        if self.brief.restarted:
-            self.tell(*[events.reset(side, run.attempt) for side, run in self.sides.items()])
+        self.tell(*[events.reset(side, run.attempt) for side, run in self.sides.items() if run.attempt > 1])
         self._status("thinking")
         for side, run in self.sides.items():
             self.tasks[side] = asyncio.create_task(self._write(run))
@@ -86,12 +85,12 @@ class TurnRun:
         async with aclosing(self.dispatcher.stream(self._wanted(run.brief))) as stream:
             async for event in stream:
                 if isinstance(event, Text):
-                    self._received(run, event.text)
+                    self._received(run, event.text[: settings.REPLY_MAX_CHARS - run.length])
                     if run.length >= settings.REPLY_MAX_CHARS:
                         outcome.finish_reason = FinishReason.LENGTH
                         return
                 elif isinstance(event, Queued):
-                    self._queued(event)
+                    self._queued(run, event)
                 elif isinstance(event, Opened):
                     outcome.deployment_id = event.deployment_id
                 elif isinstance(event, Finished):
@@ -164,10 +163,14 @@ class TurnRun:
             self.status = state
             self.tell(events.status(state))
 
-    def _queued(self, event: Queued) -> None:
-        if not self.released:
+    def _queued(self, run: SideRun, event: Queued) -> None:
+        """One status for the turn: that of the side which waits longer."""
+        run.queued = event
+        waiting = [side.queued for side in self.sides.values() if side.queued and not side.has_text and not side.ended]
+        if not self.released and waiting:
+            worst = max(waiting, key=lambda queued: (queued.position or 0, queued.eta_s or 0.0))
             self.status = "queued"
-            self.tell(events.status("queued", event.position, event.eta_s))
+            self.tell(events.status("queued", worst.position, worst.eta_s))
 
     # --- endings --------------------------------------------------------------------------------------------------
 

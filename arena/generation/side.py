@@ -4,6 +4,7 @@ from typing import Any
 
 from arena.markdown import BlockStream
 from arena.turns import Outcome, SideBrief
+from inference.events import Queued
 
 
 class SideRun:
@@ -23,6 +24,7 @@ class SideRun:
         self.told = False  # the browser knows how the side ended
         self.stopped = False
         self.reading = False  # its stream is open
+        self.queued: Queued | None = None  # its place in the queue, while it waits
 
     def receive(self, text: str) -> None:
         self.text.append(text)

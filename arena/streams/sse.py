@@ -105,6 +105,8 @@ async def turn_events(turn_id: UUID, last_id: str) -> AsyncGenerator[bytes, None
                     return
                 continue
             last_id = entry[0]
+            if entry[1] == events.DONE and await in_db(replay.finished, turn_id) is None:
+                continue  # the end of an earlier attempt: the turn is being written again
             yield events.wire(*entry)
             if entry[1] == events.DONE:
                 return

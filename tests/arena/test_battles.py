@@ -79,6 +79,16 @@ def test_one_person_may_not_hide_a_backlog(settings: pytest.FixtureRequest) -> N
     factories.started(factories.visitor())  # others are not affected
 
 
+def test_a_retry_counts_into_the_backlog(settings: pytest.FixtureRequest) -> None:
+    visitor = factories.visitor()
+    battle = factories.finish(factories.started(visitor), b=outcome(error="timeout"))
+    settings.OPEN_TURNS_PER_VISITOR = 1
+    factories.started(visitor)
+    with pytest.raises(Refused) as refusal:
+        battles.retry(battle, "b", "g")
+    assert code(refusal) == (429, "backlog")
+
+
 def test_operators_can_pause_battles() -> None:
     SiteConfig.objects.update_or_create(pk=1, defaults={"battles_paused": True, "pause_message": "Back at noon."})
     with pytest.raises(Refused, match=r"Back at noon\.") as refusal:

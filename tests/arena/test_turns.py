@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from arena import turns
+from arena import battles, turns
 from arena.clock import now
 from arena.generation import sweeper
 from arena.models import Battle, Message, Side, Turn
@@ -40,7 +40,7 @@ def test_a_claim_describes_both_sides() -> None:
     brief = turns.claim(turn.id, "w")
     assert set(brief.sides) == {Side.A, Side.B}
     assert brief.visitor_id == turn.battle.visitor_id
-    assert not brief.restarted
+    assert brief.sides[Side.A].attempt == 1
     side = brief.sides[Side.A]
     assert side.messages == [{"role": "user", "content": "Hello"}]
     assert side.sampling["max_tokens"] == 64
@@ -66,7 +66,6 @@ def test_a_dead_workers_turn_is_taken_up_with_a_new_attempt_and_the_same_seed() 
     first = turns.claim(turn.id, "first")
     expire_lease()
     second = turns.claim(turn.id, "second")
-    assert second.restarted
     assert second.sides[Side.A].attempt == first.sides[Side.A].attempt + 1
     assert second.sides[Side.A].seed == first.sides[Side.A].seed
 
@@ -156,3 +155,15 @@ def test_waiting_turns_are_found_oldest_first() -> None:
     ids = [factories.started().id for _ in range(3)]
     Turn.objects.filter(pk=ids[2]).update(created_at=now() - timedelta(minutes=1))
     assert sweeper.oldest(2) == [ids[2], ids[0]]
+
+
+def test_a_turn_whose_battle_was_replaced_is_closed_not_written() -> None:
+    factories.ring(4)
+    turn = factories.started()
+    turns.claim(turn.id, "dies after it has replaced the battle")
+    assert battles.replace(turn.battle_id, [])
+    expire_lease()
+    assert turns.claim(turn.id, "next") is None
+    turn.refresh_from_db()
+    assert turn.state == TurnState.DONE
+    assert set(turn.replies.values_list("error", flat=True)) == {"replaced"}

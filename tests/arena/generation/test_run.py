@@ -11,7 +11,7 @@ from django.db import OperationalError
 
 from arena import battles, turns
 from arena.generation.run import TurnRun
-from arena.models import Battle, Side, Turn
+from arena.models import Battle, Reply, Side, Turn
 from arena.models.battles import BattleState
 from inference.events import Finished, GenerationFailed, Opened, Queued, Text, Wanted
 from tests import factories
@@ -300,3 +300,17 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_text(monkeypatch: p
     monkeypatch.setattr(turns, "finish", flaky)
     played = await play(turn, ScriptedDispatcher(["x", END], ["y", END]))
     assert played.battle.state == BattleState.READY
+
+
+async def test_the_status_is_that_of_the_side_which_waits_longer() -> None:
+    script_a = [Queued(2, 4.0), 0.1, Queued(1, 2.0), 0.1, "x", END]
+    played = await play(await begin(), ScriptedDispatcher(script_a, [0.05, Queued(7, 30.0), 0.3, "y", END]))
+    positions = [data["position"] for name, data in played.told if name == "status" and data["state"] == "queued"]
+    assert positions == [2, 7, 7]
+
+
+async def test_one_huge_delta_cannot_pass_the_bound(settings: object) -> None:
+    settings.REPLY_MAX_CHARS = 1000
+    await play(await begin(), ScriptedDispatcher(["x" * 50_000, 60.0], ["y", END]))
+    reply = await Reply.objects.select_related("message").aget(side="a")
+    assert len(reply.message.text) == 1000

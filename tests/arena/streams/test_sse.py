@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from arena import turns, visitors
 from arena.asgi import application
-from arena.models import Turn, Visitor
+from arena.models import Side, Turn, Visitor
 from arena.streams import events, sse
 from arena.streams.hub import hub
 from arena.streams.publish import connect
@@ -140,31 +140,58 @@ async def test_a_finished_turn_is_told_from_the_database() -> None:
     assert told[-1][2] == {"battle": "ready"}
 
 
+async def end(turn: Turn, *batch: events.Event) -> None:
+    """A moment later: the worker commits and tells the end, as it does for real."""
+    await asyncio.sleep(0.3)
+    await sync_to_async(turns.finish)(turn.id, "w", {Side.A: outcome(), Side.B: outcome()})
+    await publish(turn, *batch, events.done("ready"))
+
+
 async def test_an_unclaimed_turn_says_that_the_arena_is_busy() -> None:
     turn = await begin()
-    await publish(turn, events.done("ready"))
-    _status, told = await read(request(turn, await mine(turn)))
+    reading = asyncio.create_task(read(request(turn, await mine(turn))))
+    await asyncio.sleep(0.2)
+    await sync_to_async(turns.claim)(turn.id, "w")
+    await end(turn)
+    _status, told = await reading
     assert told[0][1:] == ("status", {"state": "busy", "position": None, "eta_s": None})
 
 
 async def test_a_reload_sees_everything_and_a_reconnect_only_what_is_new() -> None:
     turn = await begin()
     await sync_to_async(turns.claim)(turn.id, "w")
-    numbered = [(events.FRAME, {"a": {"n": 1, "add": str(i)}}) for i in range(3)]
-    ids = await publish(turn, *numbered, events.done("ready"))
+    ids = await publish(turn, *[(events.FRAME, {"a": {"n": 1, "add": str(i)}}) for i in range(3)])
+    ending = asyncio.create_task(end(turn))
     _status, told = await read(request(turn, await mine(turn)))
-    assert [entry for entry, _name, _data in told] == ids
-    _status, told = await read(request(turn, await mine(turn), (b"last-event-id", ids[1].encode())))
-    assert [entry for entry, _name, _data in told] == ids[2:]
+    await ending
+    assert [entry for entry, _name, _data in told[:3]] == ids
+    assert [name for _entry, name, _data in told] == ["frame", "frame", "frame", "done"]
+    _status, rest = await read(request(turn, await mine(turn), (b"last-event-id", ids[1].encode())))
+    assert rest == told[2:]
+
+
+async def test_the_end_of_an_earlier_attempt_does_not_end_the_stream() -> None:
+    """A retry begins while the old end still stands in the stream (Valkey was away when it should have been dropped)."""
+    turn = await begin()
+    await sync_to_async(turns.claim)(turn.id, "w")
+    await publish(turn, events.done("failed"))
+    ending = asyncio.create_task(end(turn, events.reset("a", 2)))
+    _status, told = await read(request(turn, await mine(turn)))
+    await ending
+    assert [name for _entry, name, _data in told] == ["reset", "done"]
+    assert told[-1][2] == {"battle": "ready"}
 
 
 @pytest.mark.parametrize("garbage", [b"", b"abc", b"1", b"9" * 400, b"-", b"0-0\r\n"])
 async def test_a_garbled_last_event_id_starts_over(garbage: bytes) -> None:
     turn = await begin()
     await sync_to_async(turns.claim)(turn.id, "w")
-    ids = await publish(turn, events.status("thinking"), events.done("ready"))
+    ids = await publish(turn, events.status("thinking"))
+    ending = asyncio.create_task(end(turn))
     _status, told = await read(request(turn, await mine(turn), (b"last-event-id", garbage)))
-    assert [entry for entry, _name, _data in told] == ids
+    await ending
+    assert told[0][0] == ids[0]
+    assert told[-1][1] == "done"
 
 
 async def test_a_turn_that_ended_while_its_stream_was_lost_is_told_anyway(settings: object) -> None:
