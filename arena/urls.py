@@ -28,6 +28,9 @@ urlpatterns = [
     re_path(r"^(?P<slug>terms|privacy|about)$", pages.page, name="page"),
     path("datasets", pages.datasets, name="datasets"),
     path("", include("ranking.urls")),
+    # kindness: the same pages with a slash at the end, and the icon where browsers look unasked
+    re_path(r"^(?P<page>leaderboard|methodology|datasets|terms|privacy|about)/$", pages.without_slash),
+    path("favicon.ico", pages.icon),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),

@@ -145,6 +145,16 @@ class Stack:
         """Start what a test killed, or what died by itself."""
         self.start(*(name for name in self.rows if name not in self.children or self.children[name].poll() is not None))
 
+    def manage(self, *arguments: str) -> str:
+        """What a management command prints on this installation."""
+        with self.environment():
+            command = [sys.executable, "manage.py", *arguments]
+            done = subprocess.run(
+                command, cwd=paths.PROJECT, env=os.environ | self._env(), capture_output=True, text=True
+            )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     # --- data -----------------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -12,6 +12,9 @@ from arena.supervisor.supervisor import Supervisor
 MARK = "AGON_SUPERVISED"  # in every child's environment: names the installation that it belongs to
 
 
+FILE = "up.json"  # in the run folder
+
+
 def write(path: Path, url: str, supervisor: Supervisor) -> None:
     """Replace the state file in one step."""
     state = {

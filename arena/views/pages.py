@@ -1,7 +1,8 @@
 """The operator's own pages (/terms, /privacy, /about) and pages that have nothing to show yet."""
 
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.templatetags.static import static
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
@@ -25,3 +26,14 @@ def page(request: Request, slug: str) -> HttpResponse:
 @require_safe
 def datasets(request: Request) -> HttpResponse:
     return render(request, "pages/datasets.html")
+
+
+@require_safe
+def without_slash(request: Request, page: str) -> HttpResponse:
+    query = request.META.get("QUERY_STRING", "")
+    return redirect(f"/{page}" + (f"?{query}" if query else ""), permanent=True)
+
+
+@require_safe
+def icon(request: Request) -> HttpResponse:
+    return redirect(static("img/agon.svg"))

@@ -1,6 +1,7 @@
 """The operator's pages: first versions exist, an edit is a new version, the old one stays."""
 
 import pytest
+from django.test import Client
 
 from arena import markdown, pages
 from arena.errors import Refused
@@ -46,3 +47,13 @@ def test_install_leaves_edited_pages_alone() -> None:
     edited = pages.publish("privacy", "Ours.")
     pages.install()
     assert pages.current("privacy") == edited
+
+
+@pytest.mark.parametrize("page", ["leaderboard", "terms", "datasets"])
+def test_a_slash_at_the_end_leads_to_the_page(client: Client, page: str) -> None:
+    answer = client.get(f"/{page}/?q=x")
+    assert (answer.status_code, answer["Location"]) == (301, f"/{page}?q=x")
+
+
+def test_browsers_that_ask_for_an_icon_unasked_find_one(client: Client) -> None:
+    assert client.get("/favicon.ico")["Location"].endswith("img/agon.svg")

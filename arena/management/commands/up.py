@@ -41,7 +41,7 @@ class Command(BaseCommand):
         self.begun = time.monotonic()
         self.options = options
         self.layout = processes.Layout(str(options["host"]), int(str(options["port"])))
-        self.state_file = paths.run_dir() / "up.json"
+        self.state_file = paths.run_dir() / state.FILE
         os.environ["AGON_PORT"] = str(self.layout.port)  # children derive the site's address from it
         try:
             with lifecycle.management():
