@@ -118,9 +118,9 @@ def test_any_text_gets_a_verdict(text: str) -> None:
 def test_the_longest_prompt_is_judged_in_bounded_time(unit: str) -> None:
     check_prompt("warm")
     text = (unit * 30_000)[:30_000]
-    start = time.perf_counter()
+    start = time.process_time()
     check_prompt(text)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_what_is_too_long_to_check_is_not_allowed() -> None:

@@ -65,9 +65,9 @@ def test_folding_is_total_and_words_are_words(text: str) -> None:
 )
 def test_hostile_text_folds_in_linear_time(unit: str) -> None:
     text = unit * (30_000 // len(unit))
-    start = time.perf_counter()
+    start = time.process_time()
     prompt_words(text)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_terms_are_found_where_they_stand() -> None:

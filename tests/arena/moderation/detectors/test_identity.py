@@ -156,10 +156,10 @@ def test_any_text_and_names_are_judged(text: str, names: list[str]) -> None:
 
 def test_long_hostile_answers_cost_linear_time() -> None:
     def cost(text: str) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         reveals_identity(text, NAMES)
         asks_identity(text)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     for unit in ("i am a ", "我是", "claude ", "i am claud ", "a\u0301\u0316", "\u202e", "smollm2-135 "):
         cost(unit)
