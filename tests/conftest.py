@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import hypothesis  # noqa: F401 - its pytest plugin would import it in mid-teardown, where warnings are parsed
+import hypothesis
 import pytest
 import redis
 from django.conf import settings
@@ -15,6 +15,12 @@ from pytest_django import DjangoDbBlocker
 
 from arena.embedded import lifecycle
 from tests.stack import Stack
+
+# A busy machine is no counterexample. CI keeps hypothesis' own profile for it: no deadline either, and fixed seeds.
+# (Imported up here because its pytest plugin would otherwise do so in mid-teardown, where warnings are being parsed.)
+hypothesis.settings.register_profile("agon", deadline=None)
+if "CI" not in os.environ:
+    hypothesis.settings.load_profile("agon")
 
 
 class Servers:
