@@ -108,7 +108,8 @@ def main() -> None:
         print(time.time())
         return
     if args.child == "memory":
-        run(core(args.model, "float32", args.threads), 8)
+        engine = core(args.model, "float32", args.threads)  # a name, so that it is still there to be weighed
+        run(engine, 8)
         print(rss_mb())
         return
     with tempfile.TemporaryDirectory() as folder:
