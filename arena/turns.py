@@ -20,12 +20,10 @@ class SideBrief:
     """What a worker must know to write one side."""
 
     side: Side
-    reply_id: UUID
     attempt: int
     seed: int
     model: str
     adapter: str | None
-    system_prompt: str
     sampling: dict[str, object]
     conversation_id: UUID
     contestant_id: UUID
@@ -123,7 +121,7 @@ def _brief(turn: Turn) -> TurnBrief:
 def _side_brief(turn: Turn, reply: Reply) -> SideBrief:
     battle, side = turn.battle, Side(reply.side)
     revision = battle.revision(side)
-    conversation_id = battle.conversation_a_id if side is Side.A else battle.conversation_b_id
+    conversation_id = battle.conversation_id(side)
     said = Message.objects.filter(conversation_id=conversation_id, position__lte=2 * (turn.number - 1))
     messages = [{"role": "system", "content": revision.system_prompt}] if revision.system_prompt else []
     messages += [{"role": role, "content": text} for role, text in said.values_list("role", "text")]
@@ -136,12 +134,10 @@ def _side_brief(turn: Turn, reply: Reply) -> SideBrief:
     }
     return SideBrief(
         side=side,
-        reply_id=reply.id,
         attempt=reply.attempt,
         seed=reply.seed,
         model=revision.model,
         adapter=revision.adapter_id,
-        system_prompt=revision.system_prompt,
         sampling=sampling,
         conversation_id=conversation_id,
         contestant_id=revision.contestant_id,
@@ -204,7 +200,7 @@ def _finish_side(turn: Turn, side: Side, outcome: Outcome) -> None:
     if outcome.finish_reason:
         reply.state, reply.finish_reason = ReplyState.DONE, outcome.finish_reason
         reply.message = Message.objects.create(
-            conversation_id=turn.battle.conversation_a_id if side is Side.A else turn.battle.conversation_b_id,
+            conversation_id=turn.battle.conversation_id(side),
             position=2 * (turn.number - 1) + 1,
             role=Role.ASSISTANT,
             text=outcome.text,

@@ -1,5 +1,7 @@
 """A battle, its turns and the two replies of each turn. Written by `arena/battles.py` and `arena/turns.py` only."""
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 
@@ -13,10 +15,6 @@ from arena.models.visitors import Consent, Visitor
 class Side(models.TextChoices):
     A = "a", "A"
     B = "b", "B"
-
-    @property
-    def other(self) -> "Side":
-        return Side.B if self is Side.A else Side.A
 
 
 class Origin(models.TextChoices):
@@ -104,6 +102,10 @@ class Battle(models.Model):
 
     def conversation(self, side: str) -> Conversation:
         return self.conversation_a if side == Side.A else self.conversation_b
+
+    def conversation_id(self, side: str) -> UUID:
+        """Like `conversation`, without reading the row."""
+        return self.conversation_a_id if side == Side.A else self.conversation_b_id
 
     def revision(self, side: str) -> ContestantRevision:
         return self.revision_a if side == Side.A else self.revision_b

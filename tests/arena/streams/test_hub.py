@@ -94,12 +94,17 @@ async def test_a_quiet_stream_yields_keep_alives(hub: Hub, settings: object) -> 
         assert await anext(stream) is None
 
 
+async def blocked_readers(redis: Redis) -> list[dict[str, str]]:
+    return [c for c in await redis.client_list() if c["cmd"] == "xread" and "b" in c["flags"]]
+
+
 async def test_one_connection_reads_for_all_viewers(hub: Hub, redis: Redis) -> None:
     turns = [uuid4() for _ in range(20)]
     streams = [hub.watch(turn, "0-0") for turn in turns]
     readers = [asyncio.create_task(take(stream, 1)) for stream in streams]
-    await asyncio.sleep(0.3)
-    blocked = [c for c in await redis.client_list() if c["cmd"] == "xread" and "b" in c["flags"]]
+    async with asyncio.timeout(10):
+        while len(hub.viewers) < len(turns) or not (blocked := await blocked_readers(redis)):
+            await asyncio.sleep(0.05)
     assert len(blocked) == 1
     for turn in turns:
         await publish(redis, turn, range(1))
