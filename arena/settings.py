@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "arena.apps.ArenaConfig",
     "inference.apps.InferenceConfig",
     "ranking.apps.RankingConfig",
+    "datasets.apps.DatasetsConfig",
     "arena.admin_site.AgonAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

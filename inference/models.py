@@ -58,6 +58,14 @@ class EngineEndpoint(models.Model):
     asks_usage = models.BooleanField(default=True, help_text="Ask for token counts (stream_options.include_usage).")
     sends_seed = models.BooleanField(default=True, help_text="Send the seed, so that a retry samples alike.")
     enabled = models.BooleanField(default=True)
+    daily_cap = models.DecimalField(
+        max_digits=10,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What it may cost per UTC day, in the currency of its deployments' prices; empty = no cap.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -88,6 +96,10 @@ class Deployment(models.Model):
     endpoint = models.ForeignKey(EngineEndpoint, models.CASCADE, related_name="deployments")
     upstream_name = models.CharField(max_length=200, help_text="What to send as `model`.")
     priority = models.PositiveSmallIntegerField(default=100, help_text="Lower is preferred.")
+    price_in = models.DecimalField("price per 1M input tokens", max_digits=10, decimal_places=4, null=True, blank=True)
+    price_out = models.DecimalField(
+        "price per 1M output tokens", max_digits=10, decimal_places=4, null=True, blank=True
+    )
     enabled = models.BooleanField(default=True)
 
     class Meta:
@@ -100,3 +112,22 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream_name} on {self.endpoint_id}"
+
+
+class Spend(models.Model):
+    """What an endpoint has used on one UTC day; added to as each answer ends."""
+
+    endpoint = models.ForeignKey(EngineEndpoint, models.CASCADE, related_name="spending")
+    day = models.DateField()
+    requests = models.PositiveBigIntegerField(default=0)
+    tokens_in = models.PositiveBigIntegerField(default=0)
+    tokens_out = models.PositiveBigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
+
+    class Meta:
+        verbose_name_plural = "spending"
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["endpoint", "day"], name="spend_once_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint_id} on {self.day}: {self.cost}"

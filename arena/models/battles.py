@@ -76,8 +76,10 @@ class Battle(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["visitor", "-created_at"]),
+            models.Index(fields=["-created_at"]),
             models.Index(fields=["expires_at"], condition=Q(state__in=["ready", "failed"]), name="battle_expiring"),
         ]
+        permissions = [("void_battle", "Can take battles and votes out of the ranking")]
         constraints = [
             models.CheckConstraint(condition=~Q(revision_a=F("revision_b")), name="battle_pair_distinct"),
             models.CheckConstraint(
@@ -138,7 +140,7 @@ class Turn(models.Model):
     claims = models.PositiveSmallIntegerField(default=0, help_text="How often a worker took the turn.")
     lease_owner = models.CharField(max_length=80, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
-    group = models.CharField(max_length=64, blank=True, help_text="Keyed hash of the IP prefix, for fairness only.")
+    group = models.CharField(max_length=64, blank=True, help_text="Keyed hash of the IP prefix, behind its key's tag.")
     stop_a = models.BooleanField(default=False, help_text="The person pressed stop for A.")
     stop_b = models.BooleanField(default=False, help_text="The person pressed stop for B.")
     created_at = models.DateTimeField(default=now)
@@ -174,6 +176,7 @@ class FinishReason(models.TextChoices):
     LENGTH = "length", "length limit"
     STOPPED = "stopped", "stopped by the person"
     EARLY = "early", "the stream broke after visible text"
+    BLOCKED = "blocked", "cut by a moderation rule"
 
 
 class Reply(models.Model):

@@ -1,6 +1,7 @@
 """A conversation stands alone: a battle has two, an exam item or a simulated agent has one."""
 
 from django.db import models
+from django.db.models import Q
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -13,13 +14,32 @@ class Role(models.TextChoices):
     ASSISTANT = "assistant", "assistant"
 
 
+class Verdict(models.TextChoices):
+    """Summary of what is known of all messages of a conversation; `arena/moderation/verdicts.py` keeps it."""
+
+    PENDING = "pending", "waits for a verdict"
+    PASSED = "passed", "passed"
+    FLAGGED = "flagged", "flagged"
+    BLOCKED = "blocked", "blocked by a moderator"
+
+
 class Conversation(models.Model):
     """Messages between a person (or a job) and one revision of one contestant."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     visitor = models.ForeignKey(Visitor, models.SET_NULL, null=True, blank=True, related_name="conversations")
     revision = models.ForeignKey(ContestantRevision, models.PROTECT, related_name="conversations")
+    verdict = models.CharField(max_length=7, choices=Verdict.choices, default=Verdict.PENDING)
+    verdict_at = models.DateTimeField(null=True, blank=True)
+    erased_at = models.DateTimeField(null=True, blank=True, help_text="Its person had it deleted: no text is left.")
     created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["verdict", "created_at"], condition=Q(erased_at__isnull=True), name="conversation_verdict"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"conversation {str(self.id)[:8]}"

@@ -1,11 +1,39 @@
-"""What was refused and what people complained about."""
+"""What was refused, what people complained about, and what is known of each message before it may leave the site."""
 
+from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from arena.clock import now
 from arena.ids import uuid7
 from arena.models.battles import Reply
+from arena.models.conversations import Message
 from arena.models.visitors import Visitor
+
+
+class Decision(models.TextChoices):
+    """What a moderator made of a complaint; empty while nobody has."""
+
+    UPHELD = "upheld", "acted on"
+    DISMISSED = "dismissed", "no action"
+
+
+class Complaint(models.Model):
+    """What a report and an appeal share: a person waits for a moderator's decision."""
+
+    decision = models.CharField(max_length=9, choices=Decision.choices, blank=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    note = models.TextField(max_length=1000, blank=True, help_text="The moderator's reason.")
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(decision="", decided_at__isnull=True) | (~Q(decision="") & Q(decided_at__isnull=False)),
+                name="%(class)s_decided_has_time",
+            ),
+        ]
 
 
 class GateBlock(models.Model):
@@ -23,13 +51,16 @@ class GateBlock(models.Model):
         return f"{self.category}: {self.rule}"
 
 
-class Appeal(models.Model):
+class Appeal(Complaint):
     """A person says that a block was wrong."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     block = models.OneToOneField(GateBlock, models.CASCADE, related_name="appeal")
     text = models.TextField(max_length=1000, blank=True)
     created_at = models.DateTimeField(default=now)
+
+    class Meta(Complaint.Meta):
+        indexes = [models.Index(fields=["created_at"], condition=Q(decision=""), name="appeal_open")]
 
     def __str__(self) -> str:
         return f"appeal against {self.block}"
@@ -42,7 +73,7 @@ class ReportReason(models.TextChoices):
     OTHER = "other", "something else"
 
 
-class Report(models.Model):
+class Report(Complaint):
     """A person reports an answer; one report per person and answer."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -52,8 +83,75 @@ class Report(models.Model):
     text = models.TextField(max_length=1000, blank=True)
     created_at = models.DateTimeField(default=now)
 
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["reply", "visitor"], name="report_once")]
+    class Meta(Complaint.Meta):
+        indexes = [models.Index(fields=["created_at"], condition=Q(decision=""), name="report_open")]
+        constraints = [
+            *Complaint.Meta.constraints,
+            models.UniqueConstraint(fields=["reply", "visitor"], name="report_once"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.reply}"
+
+
+class Standing(models.TextChoices):
+    """What one record says of a message. Only PASSED and HUMAN_PASSED let a message leave the site."""
+
+    PENDING = "pending", "nobody who may pass it has looked"
+    PASSED = "passed", "passed by a backend"
+    FLAGGED = "flagged", "flagged"
+    ERROR = "error", "the backend failed"
+    HUMAN_PASSED = "human_passed", "passed by a moderator"
+    HUMAN_BLOCKED = "human_blocked", "blocked by a moderator"
+
+
+class ModerationRecord(models.Model):
+    """One look of one backend (or person) at one message. Append-only: a newer look is a new row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    message = models.ForeignKey(Message, models.CASCADE, related_name="moderation")
+    text_sha256 = models.CharField(max_length=64, help_text="Of the text that was looked at.")
+    backend = models.CharField(max_length=40, help_text="rules, human, or the name of a backend.")
+    backend_version = models.CharField(max_length=80, blank=True)
+    policy = models.CharField(max_length=20, help_text="Version of the policy that was in force.")
+    standing = models.CharField(max_length=13, choices=Standing.choices)
+    categories = models.JSONField(default=list, blank=True, help_text="Names of the categories that were flagged.")
+    scores = models.JSONField(default=dict, blank=True)
+    error = models.CharField(max_length=40, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    moderator = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    reason = models.TextField(max_length=1000, blank=True)
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["message", "-created_at"])]
+        permissions = [("moderate", "Can decide reports, appeals and conversations")]
+
+    def __str__(self) -> str:
+        return f"{self.backend}: {self.standing}"
+
+
+class Enrichment(models.Model):
+    """What detectors found in one message, once, with the version that found it. Never the text itself."""
+
+    message = models.OneToOneField(Message, models.CASCADE, primary_key=True, related_name="enrichment")
+    version = models.CharField(max_length=20, help_text="Of the detectors; a newer version is computed again.")
+    text_sha256 = models.CharField(max_length=64)
+    language = models.CharField(max_length=16, help_text="ISO 639 code, `und` when unknown.")
+    language_name = models.CharField(max_length=40, help_text="English name, `unknown` when unknown.")
+    language_confidence = models.FloatField()
+    chars = models.PositiveIntegerField()
+    words = models.PositiveIntegerField()
+    headers = models.PositiveIntegerField(help_text="Markdown headings outside fenced code.")
+    lists = models.PositiveIntegerField(help_text="List items outside fenced code.")
+    bold = models.PositiveIntegerField(help_text="Bold spans outside fenced code.")
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the folded words: exact duplicates.")
+    simhash = models.BigIntegerField(help_text="64 bits, signed: near duplicates.")
+    pii = models.JSONField(default=list, blank=True, help_text="Spans: [type, start, end] in code points.")
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["fingerprint"]), models.Index(fields=["version"])]
+
+    def __str__(self) -> str:
+        return f"{self.language}, {self.chars} characters"

@@ -12,6 +12,14 @@ class Visitor(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     created_at = models.DateTimeField(default=now)
     last_seen_at = models.DateTimeField(default=now)
+    recovery_hash = models.CharField(
+        max_length=64,
+        unique=True,
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Of the code that opens /me elsewhere.",
+    )
 
     def __str__(self) -> str:
         return f"visitor {str(self.id)[:8]}"

@@ -1,0 +1,91 @@
+"""Releases: what has left the site, as files with their digests. Written by `datasets/releases.py` only."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from arena.clock import now
+from arena.ids import uuid7
+
+
+class ReleaseState(models.TextChoices):
+    BUILDING = "building", "being written"
+    PUBLISHED = "published", "published"
+    RECALLED = "recalled", "recalled"
+    FAILED = "failed", "failed"
+
+
+class ReleaseQuerySet(models.QuerySet["Release"]):
+    def listed(self) -> "ReleaseQuerySet":
+        """What the public may know of, newest first: published releases, and recalled ones without their files."""
+        shown = self.filter(state__in=[ReleaseState.PUBLISHED, ReleaseState.RECALLED])
+        return shown.order_by("-published_at").prefetch_related("files")
+
+
+class Release(models.Model):
+    """One dump of conversations that passed the gate on one day."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.SlugField(unique=True, max_length=60, help_text="Part of its address; never used twice.")
+    state = models.CharField(max_length=9, choices=ReleaseState.choices, default=ReleaseState.BUILDING)
+    job = models.ForeignKey("arena.Job", models.SET_NULL, null=True, blank=True, related_name="+")
+    policy = models.CharField(max_length=20, help_text="Version of the moderation policy that it was held against.")
+    licence = models.CharField(max_length=80)
+    conversations = models.PositiveBigIntegerField(default=0)
+    messages = models.PositiveBigIntegerField(default=0)
+    dropped = models.JSONField(default=dict, blank=True, help_text="How many conversations stayed out, by reason.")
+    facts = models.JSONField(default=dict, blank=True, help_text="What the card tells: models, languages, backends.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(default=now)
+    published_at = models.DateTimeField(null=True, blank=True)
+    recalled_at = models.DateTimeField(null=True, blank=True)
+    recall_reason = models.CharField(max_length=300, blank=True)
+
+    objects = ReleaseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        permissions = [("publish_release", "Can publish and recall releases")]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state__in=["published", "recalled"]) | Q(published_at__isnull=False),
+                name="release_published_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="recalled") | Q(recalled_at__isnull=False), name="release_recalled_has_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ReleaseFile(models.Model):
+    """One file of a release, as it was when it was published."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="files")
+    path = models.CharField(max_length=120, help_text="Inside the release, with forward slashes.")
+    size = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["path"]
+        constraints = [models.UniqueConstraint(fields=["release", "path"], name="release_file_once")]
+
+    def __str__(self) -> str:
+        return self.path
+
+
+class ReleasedConversation(models.Model):
+    """That a conversation is in a release, under which public id: for /me, and for the list of removals."""
+
+    release = models.ForeignKey(Release, models.CASCADE, related_name="+")
+    conversation = models.ForeignKey("arena.Conversation", models.PROTECT, related_name="+")
+    public_id = models.CharField(max_length=32)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "conversation"], name="released_once")]
+        indexes = [models.Index(fields=["conversation"])]
+
+    def __str__(self) -> str:
+        return self.public_id
