@@ -168,6 +168,7 @@ REPLY_MAX_CHARS = env.number("AGON_REPLY_MAX_CHARS", 100_000, least=100)
 HISTORY_PAGE = env.number("AGON_HISTORY_PAGE", 30, least=1)
 BATTLE_TTL_S = env.number("AGON_BATTLE_TTL_S", 24 * 3600, least=60)
 START_ALIGN_S = env.seconds("AGON_START_ALIGN_S", 2.0)
+PACE_STALL_S = env.seconds("AGON_PACE_STALL_S", 3.0)
 
 # --- The board and what is broadcast --------------------------------------------------------------------------------
 ABSORB_BATCH = env.number("AGON_ABSORB_BATCH", 2000, least=1)

@@ -11,6 +11,7 @@ from django.db import OperationalError
 
 from arena import battles, clock, turns
 from arena.aio import in_db
+from arena.generation.pacing import Pacer
 from arena.generation.side import SideRun
 from arena.models import Side
 from arena.models.battles import FinishReason
@@ -31,6 +32,7 @@ class TurnRun:
         self.tell = lambda *batch: tell(brief.turn_id, *batch)
         self.sides = {side: SideRun(side_brief) for side, side_brief in brief.sides.items()}
         self.tasks: dict[Side, asyncio.Task[None]] = {}
+        self.pacer = Pacer[Side](settings.PACE_STALL_S)
         self.released = False  # the first text has gone out to the browser
         self.first_text_at: float | None = None
         self.status = ""
@@ -126,22 +128,30 @@ class TurnRun:
     # --- the common cadence ---------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Release what both sides have received. They start together, at the slower first text or START_ALIGN_S later."""
+        """Release what both sides may show now. They start together, at the slower first text or START_ALIGN_S later."""
         if self.replaced and all(run.ended for run in self.sides.values()):
             self.drained.set()
         if self.drained.is_set() or not self._may_release():
             return
-        frames = {run.side: frame for run in self.sides.values() if (frame := run.frame())}
+        sizes = self._sizes()
+        frames = {side: frame for side, run in self.sides.items() if (frame := run.frame(sizes[side]))}
         if frames:
             self.released = True
             self._status("writing")
             self.tell((events.FRAME, frames))
         for run in self.sides.values():
-            if run.ended and not run.told:
+            if run.closed and not run.told:
                 run.told = True
                 self.tell(events.side_done(run.side, run.attempt, run.end_state))
-        if all(run.ended for run in self.sides.values()):
+        if all(run.closed for run in self.sides.values()):
             self.drained.set()
+
+    def _sizes(self) -> dict[Side, int]:
+        """Characters that each side releases at this tick: as many as the other, until the vote has told who is who."""
+        supplies = {side: run.supply for side, run in self.sides.items()}
+        if self.brief.post_reveal:
+            return {side: supply.waiting for side, supply in supplies.items()}
+        return self.pacer.release(supplies, time.monotonic())
 
     def _may_release(self) -> bool:
         if self.replacing or self.replaced:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from arena.generation.pacing import Supply
 from arena.markdown import BlockStream
 from arena.turns import Outcome, SideBrief
 from inference.events import Queued
@@ -15,7 +16,7 @@ class SideRun:
         self.side = brief.side
         self.outcome = Outcome(attempt=brief.attempt)
         self.text: list[str] = []
-        self.waiting: list[str] = []  # received, not yet released to the browser
+        self.waiting = ""  # received, not yet released to the browser
         self.markdown = BlockStream()
         self.blocks: list[str] = []
         self.length = 0
@@ -28,7 +29,7 @@ class SideRun:
 
     def receive(self, text: str) -> None:
         self.text.append(text)
-        self.waiting.append(text)
+        self.waiting += text
         self.length += len(text)
 
     @property
@@ -39,14 +40,17 @@ class SideRun:
     def attempt(self) -> int:
         return self.outcome.attempt
 
-    def frame(self) -> dict[str, Any] | None:
-        """What is new since the last frame, or None. After the side has ended, the last frame closes its last block."""
-        if not self.waiting and (self.closed or not self.ended):
+    @property
+    def supply(self) -> Supply:
+        return Supply(len(self.waiting), self.ended, self.stopped)
+
+    def frame(self, size: int) -> dict[str, Any] | None:
+        """The next `size` characters, or None. With the last ones of a side that has ended, its last block is closed."""
+        text, self.waiting, before = self.waiting[:size], self.waiting[size:], self.markdown.tail
+        if not text and (self.closed or self.waiting or not self.ended):
             return None
-        text, before = "".join(self.waiting), self.markdown.tail
-        self.waiting.clear()
         closed = self.markdown.feed(text) if text else []
-        if self.ended and not self.closed:
+        if self.ended and not self.waiting and not self.closed:
             self.closed = True
             closed += [last] if (last := self.markdown.finish()) else []
         self.blocks += closed

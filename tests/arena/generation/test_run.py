@@ -140,6 +140,36 @@ async def test_but_not_longer_than_the_bound(settings: object) -> None:
     assert played.first("a") < played.first("b")
 
 
+async def test_the_cadence_does_not_tell_a_fast_model_from_a_slow_one() -> None:
+    """S6: until the slow side has ended, every frame holds both sides and the same number of characters of each."""
+    fast, slow = (
+        [text for _ in range(60) for text in ("quick ", 0.002)],
+        [text for _ in range(12) for text in ("slow", 0.03)],
+    )
+    played = await play(await begin(), ScriptedDispatcher([*fast, END], [*slow, END]))
+    slow_ended = next(i for i, (name, data) in enumerate(played.told) if name == "side" and data["side"] == "b")
+    frames = [data for name, data in played.told[:slow_ended] if name == "frame"]
+    assert len(frames) > 5
+    assert all(len(frame["a"]["add"]) == len(frame["b"]["add"]) for frame in frames[:-1])  # the last one closes b
+    assert "side" not in played.names[:slow_ended]  # the fast one has long ended, and nobody can tell
+    assert (played.text("a"), played.text("b")) == (f"<p>{('quick ' * 60).strip()}</p>\n", f"<p>{'slow' * 12}</p>\n")
+
+
+async def test_a_side_that_falls_silent_holds_the_other_no_longer_than_the_bound(settings: object) -> None:
+    settings.PACE_STALL_S = 0.1
+    dispatcher = ScriptedDispatcher(["quick " * 20, 0.8, END], ["sl", 1.5, "ow", END])
+    played = await play(await begin(), dispatcher)
+    ended = [data["side"] for name, data in played.told if name == "side"]
+    assert ended == ["a", "b"]
+
+
+async def test_after_the_reveal_nobody_is_held() -> None:
+    turn = await begin()
+    await Turn.objects.filter(pk=turn.pk).aupdate(post_reveal=True)
+    played = await play(turn, ScriptedDispatcher(["quick " * 20, 0.1, END], ["slow", 0.8, "er", END]))
+    assert [data["side"] for name, data in played.told if name == "side"] == ["a", "b"]
+
+
 async def test_a_position_in_the_queue_is_one_status_for_the_turn() -> None:
     queued = Queued(3, 12.4)
     played = await play(await begin(), ScriptedDispatcher([queued, 0.05, "x", END], [0.05, "y", END]))
@@ -264,7 +294,7 @@ async def test_a_snapshot_tells_the_turn_so_far() -> None:
         if run.released and not seen:
             seen.append(run.snapshot())
 
-    await play(await begin(), ScriptedDispatcher(["# T\n\nbody", 0.1, END], ["y", 0.1, END]), look)
+    await play(await begin(), ScriptedDispatcher(["# T\n\nbody", 0.1, END], ["as long..", 0.1, END]), look)
     resets, frame = seen[0][:2], seen[0][2][1]
     assert [name for name, _ in resets] == ["reset", "reset"]
     assert frame["a"]["blocks"] == ["<h1>T</h1>\n"] or "T" in frame["a"]["blocks"][0]
