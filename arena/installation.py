@@ -7,13 +7,15 @@ from django.core.management import call_command, get_commands
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from arena import staff
+
 MIGRATION_LOCK = 0x61676F6E  # "agon"; advisory locks are numbers
 LOCK_WAIT_MS = 60_000
 TABLE_LOCK_WAIT_MS = 5_000  # a migration that waits for a busy table gives up instead of stopping the site
 
 
 def migrate() -> int:
-    """Apply what is missing, one process at a time. Returns how many migrations were applied."""
+    """Apply what is missing and put the staff groups right, one process at a time. Returns how many migrations were applied."""
     with _advisory_lock(MIGRATION_LOCK):
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -21,6 +23,7 @@ def migrate() -> int:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", [str(TABLE_LOCK_WAIT_MS)])
             call_command("migrate", verbosity=0, interactive=False)
+        staff.install()
     return len(plan)
 
 

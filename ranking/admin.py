@@ -8,7 +8,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from arena import audit
 from arena.admin.readonly import ReadOnlyAdmin
+from arena.models import SiteConfig
 from ranking import demo, tasks
 from ranking.models import BoardSnapshot, PairCount
 
@@ -32,14 +34,15 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
 
     def refit(self, request: HttpRequest) -> HttpResponse:
         """Queue a fit: the estimators run in the batch worker, never in the web process."""
-        if request.method == "POST" and self.has_view_permission(request):
+        if request.method == "POST" and request.user.has_perm("arena.add_job"):
+            audit.record(request.user, "refit", SiteConfig.current())
             tasks.refit.delay()
             messages.success(request, _("A fit has been queued. A new snapshot appears here if a count has changed."))
         return redirect(_list())
 
     def wipe_demo(self, request: HttpRequest) -> HttpResponse:
         if request.method == "POST" and request.user.has_perm("arena.delete_battle"):
-            removed = demo.wipe()
+            removed = demo.wipe(request.user)
             text = ngettext("%(n)d demo battle was removed.", "%(n)d demo battles were removed.", removed)
             messages.success(request, text % {"n": removed})
         return redirect(_list())

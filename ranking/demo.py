@@ -2,19 +2,22 @@
 
 from django.db import transaction
 
-from arena import demo
+from arena import audit, demo
+from arena.audit import Actor
 from arena.live import broadcast
+from arena.models import SiteConfig
 from arena.models.battles import Origin
 from ranking import counts
 from ranking.models import BoardSnapshot, PairCount
 
 
-def wipe() -> int:
+def wipe(actor: Actor = None) -> int:
     """Remove everything of origin demo; returns how many battles that were. Safe beside a running absorb or fit."""
     with transaction.atomic():
         counts.take_lock()
         BoardSnapshot.objects.filter(origin=Origin.DEMO).delete()
         PairCount.objects.filter(origin=Origin.DEMO).delete()
         removed = demo.wipe_battles()
+        audit.record(actor, "wipe demo", SiteConfig.current(), {"demo battles": removed}, {"demo battles": 0})
     broadcast.send(broadcast.EVERYONE, {"type": "board", "origin": Origin.DEMO.value, "votes": 0})
     return removed

@@ -46,7 +46,7 @@ def download(request: HttpRequest, ending: str) -> HttpResponse:
 def wipe_demo(request: HttpRequest) -> HttpResponse:
     if not _may_wipe(request):
         raise PermissionDenied
-    demo.wipe()
+    demo.wipe(request.user)
     return HttpResponse(status=303, headers={"Location": reverse("leaderboard")})
 
 

@@ -1,5 +1,5 @@
 """The operators' pages. Rows that only verbs may write are shown, not edited."""
 
-from arena.admin import battles, contestants, moderation, pages
+from arena.admin import accounts, battles, contestants, endpoints, moderation, pages, trail
 
-__all__ = ["battles", "contestants", "moderation", "pages"]
+__all__ = ["accounts", "battles", "contestants", "endpoints", "moderation", "pages", "trail"]

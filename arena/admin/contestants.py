@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
 from arena import registry
+from arena.admin.audited import AuditedAdmin
 from arena.admin.readonly import ReadOnlyAdmin, ReadOnlyInline
 from arena.models import Contestant, ContestantRevision, PairWeight
 from arena.models.contestants import Visibility
@@ -94,7 +95,7 @@ def served_revisions() -> QuerySet[ContestantRevision]:
 
 
 @admin.register(Contestant)
-class ContestantAdmin(admin.ModelAdmin):
+class ContestantAdmin(AuditedAdmin):
     form = ContestantForm
     inlines = [RevisionInline]
     list_display = ["name", "organisation", "visibility", "sampling_weight", "is_served", "demo"]
@@ -109,6 +110,12 @@ class ContestantAdmin(admin.ModelAdmin):
         ("What it is told (a change makes a new revision; old battles keep theirs)", {"fields": TOLD}),
         ("Facts", {"fields": [*FACTS, "demo", "imported"]}),
     ]
+
+    def audited_fields(self, row: Contestant) -> dict[str, Any]:
+        """The contestant and what it is told."""
+        current = registry.current_revision(row)
+        told = {"revision": current.number, **current.told()} if current else {}
+        return super().audited_fields(row) | told
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contestant]:
         current = served_revisions().filter(contestant=OuterRef("pk"), current=True)

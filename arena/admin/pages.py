@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from arena import pages
+from arena.admin.audited import AuditedAdmin
 from arena.admin.readonly import ReadOnlyAdmin, ReadOnlyInline
 from arena.models import Page, PageVersion, SiteConfig
 
@@ -38,11 +39,16 @@ class VersionInline(ReadOnlyInline):
 
 
 @admin.register(Page)
-class PageAdmin(admin.ModelAdmin):
+class PageAdmin(AuditedAdmin):
     form = PageForm
     list_display = ["slug", "title"]
     fields = ["slug", "title", "text"]
     inlines = [VersionInline]
+
+    def audited_fields(self, row: Page) -> dict[str, Any]:
+        """The page and its newest version, which stays readable in full under that number."""
+        newest = row.versions.first()
+        return super().audited_fields(row) | ({"version": newest.number, "text": newest.text} if newest else {})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Page | None = None) -> list[str]:
         return ["slug"] if obj else []
@@ -64,7 +70,7 @@ class PageVersionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(SiteConfig)
-class SiteConfigAdmin(admin.ModelAdmin):
+class SiteConfigAdmin(AuditedAdmin):
     list_display = ["__str__", "battles_paused", "board_source"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

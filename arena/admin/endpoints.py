@@ -1,4 +1,4 @@
-"""The admin of endpoints, deployments and adapters."""
+"""The admin of endpoints, deployments and adapters. It lives here because `inference` knows nothing of the audit trail."""
 
 import asyncio
 
@@ -8,6 +8,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from arena.admin.audited import AuditedAdmin
 from inference.addresses import is_local
 from inference.forms import BOUNDS, SPOKEN, EndpointForm
 from inference.models import Adapter, Deployment, EngineEndpoint
@@ -44,13 +45,14 @@ class DeploymentInline(admin.TabularInline):
 
 
 @admin.register(EngineEndpoint)
-class EndpointAdmin(admin.ModelAdmin):
+class EndpointAdmin(AuditedAdmin):
     form = EndpointForm
     list_display = ["name", "kind", "base_url", "has_key", "in_flight", "enabled"]
     list_filter = ["kind", "enabled"]
     search_fields = ["name", "base_url"]
     inlines = [DeploymentInline]
     actions = ["stream_a_test_reply"]
+    reading_actions = frozenset({"stream_a_test_reply"})
     fieldsets = [
         (None, {"fields": ["name", "kind", "base_url", "key", "clear_key", "enabled"]}),
         ("What it understands", {"fields": SPOKEN}),
@@ -75,12 +77,13 @@ class EndpointAdmin(admin.ModelAdmin):
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(admin.ModelAdmin):
+class DeploymentAdmin(AuditedAdmin):
     list_display = ["upstream_name", "model", "adapter", "endpoint", "priority", "enabled"]
     list_filter = ["enabled", "endpoint"]
     list_select_related = ["endpoint", "adapter"]
     search_fields = ["model", "upstream_name"]
     actions = ["stream_a_test_reply"]
+    reading_actions = frozenset({"stream_a_test_reply"})
 
     @admin.action(description="Stream a test reply", permissions=["change"])
     def stream_a_test_reply(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> HttpResponse | None:
@@ -88,7 +91,7 @@ class DeploymentAdmin(admin.ModelAdmin):
 
 
 @admin.register(Adapter)
-class AdapterAdmin(admin.ModelAdmin):
+class AdapterAdmin(AuditedAdmin):
     list_display = ["name", "base_model", "path"]
     search_fields = ["name", "base_model"]
 
