@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextvars import copy_context
+from functools import cache, partial
 from typing import ParamSpec, TypeVar
 
 from django.db import connections
@@ -27,4 +28,6 @@ def _call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 async def in_db(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that uses the ORM in a thread of its own, and hand its connection back at once."""
-    return await asyncio.get_running_loop().run_in_executor(_executor(), lambda: _call(function, *args, **kwargs))
+    context = copy_context()  # what is logged there is about the same battle
+    call = partial(context.run, _call, function, *args, **kwargs)  # type: ignore[arg-type]
+    return await asyncio.get_running_loop().run_in_executor(_executor(), call)

@@ -6,6 +6,8 @@ from pathlib import Path
 from celery import Celery
 from celery.signals import beat_init, worker_ready
 
+from arena import logs  # noqa: F401 (connects its receivers before Celery sets up logging of its own)
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arena.settings")
 
 app = Celery("arena")

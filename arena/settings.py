@@ -64,6 +64,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
+    "arena.request_log.RequestLog",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -258,12 +259,26 @@ STORAGES = {
 }
 MEDIA_ROOT = VAR / "media"
 
-# --- Logs -----------------------------------------------------------------------------------------------------------
+# --- Logs: no text of anybody in them, see inference/logs.py ---------------------------------------------------------
+LOG_FORMAT = env.text("AGON_LOG_FORMAT", "line")
+if LOG_FORMAT not in ("line", "json"):
+    raise ImproperlyConfigured(f"AGON_LOG_FORMAT={LOG_FORMAT!r}: write line or json")
+LOG_REQUESTS = env.flag("AGON_LOG_REQUESTS", True)
+LOGGING_CONFIG = "arena.logs.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"quiet": {"()": "arena.logs.Quiet"}},
+    "formatters": {"line": {"()": "arena.logs.Line"}, "json": {"()": "arena.logs.Json"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["quiet"]}},
     "root": {"handlers": ["stderr"], "level": env.text("AGON_LOG_LEVEL", "INFO")},
-    "loggers": {"celery": {"level": env.text("AGON_CELERY_LOG_LEVEL", "WARNING")}},  # INFO is two lines per task
+    "loggers": {
+        "celery": {"level": env.text("AGON_CELERY_LOG_LEVEL", "WARNING")},  # INFO is two lines per task
+        "django": {"handlers": [], "level": "INFO"},  # without its mail to admins, which holds whole requests
+        "django.request": {"level": "ERROR"},  # a 404 is a line of arena.request_log already
+        "django.server": {"handlers": [], "propagate": True},
+        "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.error": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "propagate": False},  # holds addresses
+    },
 }

@@ -34,6 +34,8 @@ def process(durable: bool = True) -> Process:
         "log_timezone": "UTC",
         "log_checkpoints": "off",
         "log_line_prefix": "[%p] ",
+        "log_min_error_statement": "panic",  # a failed statement holds the text that it was to store
+        "log_error_verbosity": "terse",  # and so does its DETAIL
     }
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     return Process(

@@ -16,7 +16,7 @@ from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from arena import turns
+from arena import logs, turns
 from arena.aio import in_db
 from arena.generation import control, sweeper
 from arena.generation.run import TurnRun
@@ -118,6 +118,7 @@ class GenerationLoop:
         brief = await in_db(turns.claim, turn_id, self.owner)
         if brief is None:
             return
+        logs.about(brief.battle_id)
         run = self.runs[turn_id] = TurnRun(brief, self.owner, self.dispatcher, self.publisher.add)
         self.driving[turn_id] = cast("asyncio.Task[None]", asyncio.current_task())
         try:
@@ -142,7 +143,8 @@ class GenerationLoop:
         try:
             run.tick()
         except Exception:  # one turn's text must not stop the others; its lease expires and it is tried again
-            log.exception("turn %s broke while it was rendered", turn_id)
+            with logs.battle(run.brief.battle_id):
+                log.exception("turn %s broke while it was rendered", turn_id)
             self.driving[turn_id].cancel()
 
     async def _renew_for_ever(self) -> None:

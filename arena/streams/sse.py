@@ -15,7 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import parse_cookie
 
-from arena import visitors
+from arena import logs, visitors
 from arena.aio import in_db
 from arena.models import Turn
 from arena.streams import events, replay
@@ -43,6 +43,7 @@ async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
         return
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     arguments = scope["url_route"]["kwargs"]
+    logs.about(arguments["battle"])
     visitor = _visitor(headers.get(b"cookie", ""))
     turn_id = await in_db(_owned_turn, arguments["battle"], arguments["number"], visitor)
     if turn_id is None:

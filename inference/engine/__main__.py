@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference import logs
 from inference.engine import keys, sockets
 from inference.engine.chat import ChatLimits
 from inference.engine.config import MIB, ConfigError, EngineConfig
@@ -134,9 +135,17 @@ def run(args: argparse.Namespace) -> bool:
             args.uds.unlink(missing_ok=True)
 
 
+def _set_up_logging() -> None:
+    """Like the other processes: AGON_LOG_FORMAT (line or json) on stderr, without anybody's text."""
+    handler = logging.StreamHandler()
+    handler.addFilter(logs.Quiet())
+    handler.setFormatter(logs.FORMATS[os.environ.get("AGON_LOG_FORMAT") or "line"](lambda: {"process": "engine"}))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 drained, 1 broke while serving, 2 cannot start as asked (one line on stderr says why)."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    _set_up_logging()
     try:
         return 0 if run(parser().parse_args(argv)) else 1
     except ValueError as error:  # ConfigError, ModelError and AdapterError are ValueErrors
