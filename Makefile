@@ -102,6 +102,10 @@ test-gpu: install-dev ## tests that need a CUDA device; says why when there is n
 	  || { echo "skipped: torch $$($(PY) -c 'import torch; print(torch.__version__)') sees no CUDA device"; exit 0; } \
 	  && $(BIN)/pytest -q -m gpu -rs || [ $$? -eq 5 ]
 
+.PHONY: messages
+messages: install-dev ## collect translatable strings into arena/locale and compile (ARGS=fr begins a language)
+	@$(PY) -m tests.messages $(ARGS)
+
 # --- benchmarks --------------------------------------------------------------------------------------------------------
 
 .PHONY: bench

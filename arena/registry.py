@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from arena.models import Contestant, ContestantRevision
 from arena.models.contestants import Visibility
@@ -104,16 +105,21 @@ def _rules(revision: ContestantRevision) -> dict[str, tuple[bool, str]]:
     adapter, stop = revision.adapter, revision.stop
     texts = isinstance(stop, list) and all(isinstance(item, str) and item for item in stop)
     return {
-        "temperature": (not _within(revision.temperature, 0, 2), "between 0 (always the likeliest token) and 2"),
-        "top_p": (revision.top_p == 0 or not _within(revision.top_p, 0, 1), "above 0, at most 1 (1 = off)"),
+        "temperature": (not _within(revision.temperature, 0, 2), _("between 0 (always the likeliest token) and 2")),
+        "top_p": (revision.top_p == 0 or not _within(revision.top_p, 0, 1), _("above 0, at most 1 (1 = off)")),
         "max_tokens": (
             not _within(revision.max_tokens, 1, (revision.context_length or 0) - 1),
-            "at least 1, and less than the context length, which holds prompt and answer together",
+            _("at least 1, and less than the context length, which holds prompt and answer together"),
         ),
-        "stop": (not texts or len(stop) > MAX_STOPS, f'a list of at most {MAX_STOPS} texts, like ["###"], or []'),
+        "stop": (
+            not texts or len(stop) > MAX_STOPS,
+            _('a list of at most %(n)d texts, like ["###"], or []') % {"n": MAX_STOPS},
+        ),
         "adapter": (
             adapter is not None and adapter.base_model != revision.model,
-            f"an adapter of {adapter.base_model}, not of {revision.model}" if adapter else "",
+            _("an adapter of %(base)s, not of %(model)s") % {"base": adapter.base_model, "model": revision.model}
+            if adapter
+            else "",
         ),
     }
 

@@ -67,7 +67,7 @@ MIDDLEWARE = [
     "arena.request_log.RequestLog",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "arena.languages.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -241,8 +241,14 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Language, time, files ------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]  # each in its own words; catalogues are in arena/locale
+LANGUAGE_COOKIE_NAME = "agon_language"
+LANGUAGE_COOKIE_AGE = VISITOR_COOKIE_AGE_S
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = PRODUCTION
+FORMAT_MODULE_PATH = "arena.formats"
+USE_THOUSAND_SEPARATOR = True  # for people; what machines read out of a page goes through `unlocalize`
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
-from arena.views import admin_login, battle, complaints, health, me, pages, share
+from arena.views import admin_login, battle, complaints, health, language, me, pages, share
 
 handler400 = "arena.views.errors.bad_request"
 handler403 = "arena.views.errors.forbidden"
@@ -31,6 +31,7 @@ urlpatterns = [
     # kindness: the same pages with a slash at the end, and the icon where browsers look unasked
     re_path(r"^(?P<page>leaderboard|methodology|datasets|terms|privacy|about)/$", pages.without_slash),
     path("favicon.ico", pages.icon),
+    path("language/", language.choose, name="set_language"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),

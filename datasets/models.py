@@ -3,16 +3,17 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
 
 
 class ReleaseState(models.TextChoices):
-    BUILDING = "building", "being written"
-    PUBLISHED = "published", "published"
-    RECALLED = "recalled", "recalled"
-    FAILED = "failed", "failed"
+    BUILDING = "building", _("being written")
+    PUBLISHED = "published", _("published")
+    RECALLED = "recalled", _("recalled")
+    FAILED = "failed", _("failed")
 
 
 class ReleaseQuerySet(models.QuerySet["Release"]):
@@ -26,15 +27,15 @@ class Release(models.Model):
     """One dump of conversations that passed the gate on one day."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    name = models.SlugField(unique=True, max_length=60, help_text="Part of its address; never used twice.")
+    name = models.SlugField(unique=True, max_length=60, help_text=_("Part of its address; never used twice."))
     state = models.CharField(max_length=9, choices=ReleaseState.choices, default=ReleaseState.BUILDING)
     job = models.ForeignKey("arena.Job", models.SET_NULL, null=True, blank=True, related_name="+")
-    policy = models.CharField(max_length=20, help_text="Version of the moderation policy that it was held against.")
+    policy = models.CharField(max_length=20, help_text=_("Version of the moderation policy that it was held against."))
     licence = models.CharField(max_length=80)
     conversations = models.PositiveBigIntegerField(default=0)
     messages = models.PositiveBigIntegerField(default=0)
-    dropped = models.JSONField(default=dict, blank=True, help_text="How many conversations stayed out, by reason.")
-    facts = models.JSONField(default=dict, blank=True, help_text="What the card tells: models, languages, backends.")
+    dropped = models.JSONField(default=dict, blank=True, help_text=_("How many conversations stayed out, by reason."))
+    facts = models.JSONField(default=dict, blank=True, help_text=_("What the card tells: models, languages, backends."))
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(default=now)
     published_at = models.DateTimeField(null=True, blank=True)
@@ -64,7 +65,7 @@ class ReleaseFile(models.Model):
     """One file of a release, as it was when it was published."""
 
     release = models.ForeignKey(Release, models.CASCADE, related_name="files")
-    path = models.CharField(max_length=120, help_text="Inside the release, with forward slashes.")
+    path = models.CharField(max_length=120, help_text=_("Inside the release, with forward slashes."))
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
 

@@ -4,6 +4,7 @@ import ipaddress
 from urllib.parse import urlsplit, urlunsplit
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 from inference.target import UNIX
 
@@ -13,19 +14,19 @@ def normal(base_url: str) -> str:
     text = base_url.strip().rstrip("/")
     if text.startswith(UNIX):
         if not text.removeprefix(UNIX).startswith("/"):
-            raise _refused("a socket needs its whole path: unix:///run/agon/engine.sock")
+            raise _refused(_("a socket needs its whole path: unix:///run/agon/engine.sock"))
         return text
     try:
         parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
+        host, _port = parts.hostname, parts.port
     except ValueError:
-        raise _refused("this is no address; write https://host/v1 or unix:///path/to/socket") from None
+        raise _refused(_("this is no address; write https://host/v1 or unix:///path/to/socket")) from None
     if parts.scheme not in ("http", "https") or not host:
-        raise _refused("write https://host/v1, http://127.0.0.1:port/v1 or unix:///path/to/socket")
+        raise _refused(_("write https://host/v1, http://127.0.0.1:port/v1 or unix:///path/to/socket"))
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise _refused("an address holds no user, key, ? or #; the key has its own field")
+        raise _refused(_("an address holds no user, key, ? or #; the key has its own field"))
     if parts.path.endswith("/chat/completions"):
-        raise _refused("leave out /chat/completions: the address of the API's root is wanted, like https://host/v1")
+        raise _refused(_("leave out /chat/completions: the address of the API's root is wanted, like https://host/v1"))
     return urlunsplit((parts.scheme, parts.netloc, parts.path or "/v1", "", ""))
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from inference.models import EngineEndpoint
 
@@ -26,9 +27,9 @@ class EndpointForm(forms.ModelForm):
         required=False,
         max_length=KEY_MAX,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "size": 60}),
-        help_text="Sent as bearer token. Stored encrypted; it can be replaced or removed here, but never read.",
+        help_text=_("Sent as bearer token. Stored encrypted; it can be replaced or removed here, but never read."),
     )
-    clear_key = forms.BooleanField(required=False, label="Remove the stored key")
+    clear_key = forms.BooleanField(required=False, label=_("Remove the stored key"))
 
     class Meta:
         model = EngineEndpoint
@@ -39,19 +40,19 @@ class EndpointForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         stored = bool(self.instance.sealed_key)
-        self.fields["key"].widget.attrs["placeholder"] = "set" if stored else "not set"
+        self.fields["key"].widget.attrs["placeholder"] = _("set") if stored else _("not set")
         self.fields["clear_key"].disabled = not stored
 
     def clean_key(self) -> str:
         key = self.cleaned_data["key"].strip()
         if any(not 33 <= ord(letter) <= 126 for letter in key):
-            raise forms.ValidationError("A key holds no spaces, line breaks or accents: copy it again.")
+            raise forms.ValidationError(_("A key holds no spaces, line breaks or accents: copy it again."))
         return key
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("key") and cleaned.get("clear_key"):
-            self.add_error("clear_key", "Either replace the key or remove it.")
+            self.add_error("clear_key", _("Either replace the key or remove it."))
         return cleaned
 
     def save(self, commit: bool = True) -> EngineEndpoint:

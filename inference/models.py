@@ -6,6 +6,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from inference import addresses, sealed
 
@@ -15,7 +16,7 @@ class Adapter(models.Model):
 
     name = models.SlugField(primary_key=True, max_length=80)
     base_model = models.CharField(max_length=200)
-    path = models.CharField(max_length=400, blank=True, help_text="PEFT directory, where the engine can read it.")
+    path = models.CharField(max_length=400, blank=True, help_text=_("PEFT directory, where the engine can read it."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
@@ -23,14 +24,14 @@ class Adapter(models.Model):
 
 
 class EndpointKind(models.TextChoices):
-    ENGINE = "engine", "Agon engine (scheduler of ours, accepts all fields)"
+    ENGINE = "engine", _("Agon engine (scheduler of ours, accepts all fields)")
     VLLM = "vllm", "vLLM"
-    OPENAI = "openai", "OpenAI-compatible"
+    OPENAI = "openai", _("OpenAI-compatible")
 
 
 class LimitField(models.TextChoices):
-    MAX_TOKENS = "max_tokens", "max_tokens (nearly everybody)"
-    MAX_COMPLETION_TOKENS = "max_completion_tokens", "max_completion_tokens (newer OpenAI models)"
+    MAX_TOKENS = "max_tokens", _("max_tokens (nearly everybody)")
+    MAX_COMPLETION_TOKENS = "max_completion_tokens", _("max_completion_tokens (newer OpenAI models)")
 
 
 class EngineEndpoint(models.Model):
@@ -38,13 +39,13 @@ class EngineEndpoint(models.Model):
 
     name = models.SlugField(primary_key=True, max_length=80)
     kind = models.CharField(max_length=8, choices=EndpointKind.choices, default=EndpointKind.OPENAI)
-    base_url = models.CharField(max_length=400, help_text="https://host/v1, or unix:///path/to/socket")
-    sealed_key = models.TextField(blank=True, editable=False, help_text="The endpoint's API key, encrypted at rest.")
+    base_url = models.CharField(max_length=400, help_text=_("https://host/v1, or unix:///path/to/socket"))
+    sealed_key = models.TextField(blank=True, editable=False, help_text=_("The endpoint's API key, encrypted at rest."))
     accepts_extras = models.BooleanField(
-        default=False, help_text="Accepts our fairness fields (vllm_xargs, cache_salt)."
+        default=False, help_text=_("Accepts our fairness fields (vllm_xargs, cache_salt).")
     )
     has_scheduler = models.BooleanField(
-        default=False, help_text="Runs our scheduler; otherwise dispatch queues for it."
+        default=False, help_text=_("Runs our scheduler; otherwise dispatch queues for it.")
     )
     in_flight = models.PositiveIntegerField(default=8, validators=[MinValueValidator(1)])
     connect_timeout_s = models.FloatField(default=5.0, validators=[MinValueValidator(0.1)])
@@ -53,10 +54,10 @@ class EngineEndpoint(models.Model):
     total_timeout_s = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
     queue_timeout_s = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
     limit_field = models.CharField(
-        "length limit field", max_length=24, choices=LimitField.choices, default=LimitField.MAX_TOKENS
+        _("length limit field"), max_length=24, choices=LimitField.choices, default=LimitField.MAX_TOKENS
     )
-    asks_usage = models.BooleanField(default=True, help_text="Ask for token counts (stream_options.include_usage).")
-    sends_seed = models.BooleanField(default=True, help_text="Send the seed, so that a retry samples alike.")
+    asks_usage = models.BooleanField(default=True, help_text=_("Ask for token counts (stream_options.include_usage)."))
+    sends_seed = models.BooleanField(default=True, help_text=_("Send the seed, so that a retry samples alike."))
     enabled = models.BooleanField(default=True)
     daily_cap = models.DecimalField(
         max_digits=10,
@@ -64,7 +65,7 @@ class EngineEndpoint(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
-        help_text="What it may cost per UTC day, in the currency of its deployments' prices; empty = no cap.",
+        help_text=_("What it may cost per UTC day, in the currency of its deployments' prices; empty = no cap."),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -94,11 +95,13 @@ class Deployment(models.Model):
     model = models.CharField(max_length=200)
     adapter = models.ForeignKey(Adapter, models.CASCADE, null=True, blank=True, related_name="deployments")
     endpoint = models.ForeignKey(EngineEndpoint, models.CASCADE, related_name="deployments")
-    upstream_name = models.CharField(max_length=200, help_text="What to send as `model`.")
-    priority = models.PositiveSmallIntegerField(default=100, help_text="Lower is preferred.")
-    price_in = models.DecimalField("price per 1M input tokens", max_digits=10, decimal_places=4, null=True, blank=True)
+    upstream_name = models.CharField(max_length=200, help_text=_("What to send as `model`."))
+    priority = models.PositiveSmallIntegerField(default=100, help_text=_("Lower is preferred."))
+    price_in = models.DecimalField(
+        _("price per 1M input tokens"), max_digits=10, decimal_places=4, null=True, blank=True
+    )
     price_out = models.DecimalField(
-        "price per 1M output tokens", max_digits=10, decimal_places=4, null=True, blank=True
+        _("price per 1M output tokens"), max_digits=10, decimal_places=4, null=True, blank=True
     )
     enabled = models.BooleanField(default=True)
 
@@ -125,7 +128,7 @@ class Spend(models.Model):
     cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
 
     class Meta:
-        verbose_name_plural = "spending"
+        verbose_name_plural = _("spending")
         ordering = ["-day"]
         constraints = [models.UniqueConstraint(fields=["endpoint", "day"], name="spend_once_a_day")]
 

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -20,7 +21,7 @@ class PairCount(models.Model):
     first = models.ForeignKey("arena.Contestant", models.PROTECT, related_name="+")
     second = models.ForeignKey("arena.Contestant", models.PROTECT, related_name="+")
     first_was_a = models.BooleanField()
-    outcome = models.CharField(max_length=8, help_text="first, second, tie or both_bad")
+    outcome = models.CharField(max_length=8, help_text=_("first, second, tie or both_bad"))
     count = models.BigIntegerField(default=0)
     inverse_p = models.FloatField(default=0.0)
     inverse_p2 = models.FloatField(default=0.0)

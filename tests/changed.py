@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+WORDS = "tests/translations"
 EVERYWHERE = {"pyproject.toml", "arena/settings.py", "tests/conftest.py", "tests/settings.py", "tests/factories.py"}
 
 
@@ -20,7 +21,14 @@ def affected(paths: list[str], root: Path = ROOT) -> list[str]:
     if EVERYWHERE & set(paths):
         return ["tests"]
     found = {place for path in paths if (place := _mirror(Path(path), root))}
+    if any(_has_words(Path(path)) for path in paths) and (root / WORDS).exists():
+        found.add(WORDS)
     return sorted(place for place in found if not any(f"{place}/".startswith(f"{other}/") for other in found - {place}))
+
+
+def _has_words(path: Path) -> bool:
+    """Whether people may read what stands in the file: then every language must have it."""
+    return path.parts[0] in ("templates", "static", "arena", "inference", "ranking", "datasets") and len(path.parts) > 1
 
 
 def _mirror(path: Path, root: Path) -> str | None:

@@ -1,6 +1,7 @@
 """Battles, their turns and votes, as they were. Staff read text here; nothing is edited."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from arena.admin.readonly import ReadOnlyAdmin, ReadOnlyInline
 from arena.models import Battle, Reply, Turn, Vote, VoteEvent
@@ -53,7 +54,7 @@ class ReplyAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     readonly_fields = ["text"]
 
-    @admin.display(description="text")
+    @admin.display(description=_("text"))
     def text(self, reply: Reply) -> str:
         return reply.message.text if reply.message else ""
 

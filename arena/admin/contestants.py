@@ -7,6 +7,8 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from arena import registry
 from arena.admin.audited import AuditedAdmin
@@ -65,7 +67,7 @@ class ContestantForm(forms.ModelForm, ToldFields):  # type: ignore[valid-type, m
         if cleaned.get("visibility") == Visibility.ANONYMOUS:
             for name in ("codename", "anonymous_until"):
                 if not cleaned.get(name):
-                    self.add_error(name, "Needed for a contestant that is shown under a codename.")
+                    self.add_error(name, _("Needed for a contestant that is shown under a codename."))
         if all(name in cleaned for name in TOLD):
             self._check_told()
         return cleaned
@@ -80,7 +82,7 @@ class ContestantForm(forms.ModelForm, ToldFields):  # type: ignore[valid-type, m
 
 class RevisionInline(ReadOnlyInline):
     model = ContestantRevision
-    verbose_name_plural = "history of revisions"
+    verbose_name_plural = _("history of revisions")
     fields = readonly_fields = ("number", "current", "created_at", *TOLD)
     ordering = ["-number"]
 
@@ -106,9 +108,9 @@ class ContestantAdmin(AuditedAdmin):
     actions = ["retire"]
     fieldsets = [
         (None, {"fields": NAMED}),
-        ("On the board", {"fields": SHOWN}),
-        ("What it is told (a change makes a new revision; old battles keep theirs)", {"fields": TOLD}),
-        ("Facts", {"fields": [*FACTS, "demo", "imported"]}),
+        (_("On the board"), {"fields": SHOWN}),
+        (_("What it is told (a change makes a new revision; old battles keep theirs)"), {"fields": TOLD}),
+        (_("Facts"), {"fields": [*FACTS, "demo", "imported"]}),
     ]
 
     def audited_fields(self, row: Contestant) -> dict[str, Any]:
@@ -121,7 +123,7 @@ class ContestantAdmin(AuditedAdmin):
         current = served_revisions().filter(contestant=OuterRef("pk"), current=True)
         return super().get_queryset(request).annotate(served=Exists(current))
 
-    @admin.display(description="served", boolean=True)
+    @admin.display(description=_("served"), boolean=True)
     def is_served(self, contestant: Contestant) -> bool:
         return contestant.served  # type: ignore[attr-defined]
 
@@ -132,16 +134,22 @@ class ContestantAdmin(AuditedAdmin):
         before = registry.current_revision(obj) if change else None
         revision = registry.save(obj, form.told())
         if before is not None and revision != before:
-            self.message_user(request, f"Revision {revision.number} holds from the next battle on.")
+            held = _("Revision %(number)s holds from the next battle on.") % {"number": revision.number}
+            self.message_user(request, held)
         if not self.get_queryset(request).get(pk=obj.pk).served:  # type: ignore[attr-defined]
-            text = f"Nothing serves {revision.model} yet: add a deployment, or it will not be drawn."
-            self.message_user(request, text, messages.WARNING)
+            unserved = _("Nothing serves %(model)s yet: add a deployment, or it will not be drawn.")
+            self.message_user(request, unserved % {"model": revision.model}, messages.WARNING)
 
-    @admin.action(description="Retire: draw no more", permissions=["change"])
+    @admin.action(description=_("Retire: draw no more"), permissions=["change"])
     def retire(self, request: HttpRequest, queryset: QuerySet[Contestant]) -> None:
         for contestant in queryset:
             registry.retire(contestant)
-        self.message_user(request, f"{len(queryset)} retired; their votes and pages stay.")
+        text = ngettext(
+            "%(n)d contestant retired; its votes and its page stay.",
+            "%(n)d contestants retired; their votes and pages stay.",
+            len(queryset),
+        )
+        self.message_user(request, text % {"n": len(queryset)})
 
 
 @admin.register(PairWeight)

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
 
 from arena.admin.audited import AuditedAdmin
 from inference.addresses import is_local
@@ -30,10 +31,15 @@ def test_replies(
         except (WrongSealKey, OSError) as error:
             model_admin.message_user(request, f"{deployment}: {error}", messages.ERROR)
     if not targets:
-        model_admin.message_user(request, "Nothing to test: add a deployment of a model first.", messages.WARNING)
+        model_admin.message_user(request, _("Nothing to test: add a deployment of a model first."), messages.WARNING)
         return None
     results = [(names[result.target.deployment_id], result) for result in asyncio.run(probe_all(targets))]
-    context = {**admin.site.each_context(request), "title": "Test reply", "results": results, "opts": model_admin.opts}
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Test reply"),
+        "results": results,
+        "opts": model_admin.opts,
+    }
     return TemplateResponse(request, "admin/test_reply.html", context)
 
 
@@ -55,11 +61,11 @@ class EndpointAdmin(AuditedAdmin):
     reading_actions = frozenset({"stream_a_test_reply"})
     fieldsets = [
         (None, {"fields": ["name", "kind", "base_url", "key", "clear_key", "enabled"]}),
-        ("What it understands", {"fields": SPOKEN}),
-        ("Bounds", {"fields": BOUNDS}),
+        (_("What it understands"), {"fields": SPOKEN}),
+        (_("Bounds"), {"fields": BOUNDS}),
     ]
 
-    @admin.display(description="key", boolean=True)
+    @admin.display(description=_("key"), boolean=True)
     def has_key(self, endpoint: EngineEndpoint) -> bool:
         return bool(endpoint.sealed_key)
 
@@ -69,9 +75,9 @@ class EndpointAdmin(AuditedAdmin):
     def save_model(self, request: HttpRequest, obj: EngineEndpoint, form: ModelForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if obj.sealed_key and obj.base_url.startswith("http://") and not is_local(obj.base_url):
-            self.message_user(request, "The key travels unencrypted: use https:// if you can.", messages.WARNING)
+            self.message_user(request, _("The key travels unencrypted: use https:// if you can."), messages.WARNING)
 
-    @admin.action(description="Stream a test reply", permissions=["change"])
+    @admin.action(description=_("Stream a test reply"), permissions=["change"])
     def stream_a_test_reply(self, request: HttpRequest, queryset: QuerySet[EngineEndpoint]) -> HttpResponse | None:
         return test_replies(self, request, Deployment.objects.filter(endpoint__in=queryset))
 
@@ -85,7 +91,7 @@ class DeploymentAdmin(AuditedAdmin):
     actions = ["stream_a_test_reply"]
     reading_actions = frozenset({"stream_a_test_reply"})
 
-    @admin.action(description="Stream a test reply", permissions=["change"])
+    @admin.action(description=_("Stream a test reply"), permissions=["change"])
     def stream_a_test_reply(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> HttpResponse | None:
         return test_replies(self, request, queryset)
 

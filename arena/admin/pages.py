@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from arena import pages
 from arena.admin.audited import AuditedAdmin
@@ -18,7 +19,7 @@ class PageForm(forms.ModelForm):
     text = forms.CharField(
         max_length=pages.MAX_TEXT,
         widget=forms.Textarea(attrs={"rows": 30, "cols": 100}),
-        help_text="Markdown. A change is a new version; a new version of the terms asks every visitor again.",
+        help_text=_("Markdown. A change is a new version; a new version of the terms asks every visitor again."),
     )
 
     class Meta:
@@ -34,7 +35,7 @@ class PageForm(forms.ModelForm):
 
 class VersionInline(ReadOnlyInline):
     model = PageVersion
-    verbose_name_plural = "versions"
+    verbose_name_plural = _("versions")
     fields = readonly_fields = ("number", "published_at")
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -16,7 +17,7 @@ PREFIX_BAN_MOST = timedelta(days=90)
 class AddressKey(models.Model):
     """The secret under which address prefixes are hashed. Replaced on a schedule; gone with the last ban that needs it."""
 
-    tag = models.CharField(primary_key=True, max_length=8, help_text="Names the key in front of each hash.")
+    tag = models.CharField(primary_key=True, max_length=8, help_text=_("Names the key in front of each hash."))
     sealed_secret = models.TextField(editable=False)
     created_at = models.DateTimeField(default=now)
 
@@ -40,7 +41,7 @@ class Ban(models.Model):
     visitor = models.ForeignKey(Visitor, models.CASCADE, null=True, blank=True, related_name="bans")
     key = models.ForeignKey(AddressKey, models.PROTECT, null=True, blank=True, related_name="bans")
     group = models.CharField(max_length=64, blank=True)
-    reason = models.CharField(max_length=200, help_text="Shown to the person.")
+    reason = models.CharField(max_length=200, help_text=_("Shown to the person."))
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(default=now)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid4, uuid7
@@ -20,24 +21,24 @@ class Side(models.TextChoices):
 class Origin(models.TextChoices):
     """Where a battle or a vote event comes from; fits never mix origins. Imports use `import:<name>`."""
 
-    LIVE = "live", "live"
-    DEMO = "demo", "demo"
+    LIVE = "live", _("live")
+    DEMO = "demo", _("demo")
 
 
 class BattleState(models.TextChoices):
-    STREAMING = "streaming", "answers are being written"
-    FAILED = "failed", "a side failed; it can be retried"
-    READY = "ready", "ready to vote"
-    VOTED = "voted", "voted and revealed"
-    VOID = "void", "void"
+    STREAMING = "streaming", _("answers are being written")
+    FAILED = "failed", _("a side failed; it can be retried")
+    READY = "ready", _("ready to vote")
+    VOTED = "voted", _("voted and revealed")
+    VOID = "void", _("void")
 
 
 class VoidReason(models.TextChoices):
-    ERROR = "error", "a model failed"
-    MODERATED = "moderated", "moderated"
-    TIMEOUT = "timeout", "timed out"
-    ABANDONED = "abandoned", "expired without a vote"
-    FLAGGED = "flagged", "flagged"
+    ERROR = "error", _("a model failed")
+    MODERATED = "moderated", _("moderated")
+    TIMEOUT = "timeout", _("timed out")
+    ABANDONED = "abandoned", _("expired without a vote")
+    FLAGGED = "flagged", _("flagged")
 
 
 class BattleQuerySet(models.QuerySet["Battle"]):
@@ -62,7 +63,7 @@ class Battle(models.Model):
     conversation_b = models.OneToOneField(Conversation, models.PROTECT, related_name="battle_as_b")
     revision_a = models.ForeignKey(ContestantRevision, models.PROTECT, related_name="+")
     revision_b = models.ForeignKey(ContestantRevision, models.PROTECT, related_name="+")
-    probability = models.FloatField(help_text="Of this unordered pair, at the moment it was drawn.")
+    probability = models.FloatField(help_text=_("Of this unordered pair, at the moment it was drawn."))
     sampler = models.CharField(max_length=40)
     successor = models.OneToOneField("self", models.SET_NULL, null=True, blank=True, related_name="predecessor")
     share_token = models.CharField(max_length=43, unique=True, null=True, blank=True)
@@ -119,9 +120,9 @@ class Battle(models.Model):
 
 
 class TurnState(models.TextChoices):
-    QUEUED = "queued", "waiting for a worker"
-    RUNNING = "running", "a worker holds the lease"
-    DONE = "done", "both replies are final"
+    QUEUED = "queued", _("waiting for a worker")
+    RUNNING = "running", _("a worker holds the lease")
+    DONE = "done", _("both replies are final")
 
 
 class Turn(models.Model):
@@ -132,17 +133,19 @@ class Turn(models.Model):
     visitor = models.ForeignKey(Visitor, models.SET_NULL, null=True, blank=True, related_name="+")
     number = models.PositiveIntegerField()
     prompt = models.ForeignKey(
-        Message, models.PROTECT, related_name="+", help_text="The prompt, as side A was told it."
+        Message, models.PROTECT, related_name="+", help_text=_("The prompt, as side A was told it.")
     )
-    key = models.UUIDField("idempotency key", help_text="Made by the browser; a repeated send is the same turn.")
+    key = models.UUIDField(_("idempotency key"), help_text=_("Made by the browser; a repeated send is the same turn."))
     post_reveal = models.BooleanField(default=False)
     state = models.CharField(max_length=7, choices=TurnState.choices, default=TurnState.QUEUED)
-    claims = models.PositiveSmallIntegerField(default=0, help_text="How often a worker took the turn.")
+    claims = models.PositiveSmallIntegerField(default=0, help_text=_("How often a worker took the turn."))
     lease_owner = models.CharField(max_length=80, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
-    group = models.CharField(max_length=64, blank=True, help_text="Keyed hash of the IP prefix, behind its key's tag.")
-    stop_a = models.BooleanField(default=False, help_text="The person pressed stop for A.")
-    stop_b = models.BooleanField(default=False, help_text="The person pressed stop for B.")
+    group = models.CharField(
+        max_length=64, blank=True, help_text=_("Keyed hash of the IP prefix, behind its key's tag.")
+    )
+    stop_a = models.BooleanField(default=False, help_text=_("The person pressed stop for A."))
+    stop_b = models.BooleanField(default=False, help_text=_("The person pressed stop for B."))
     created_at = models.DateTimeField(default=now)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -165,18 +168,18 @@ class Turn(models.Model):
 
 
 class ReplyState(models.TextChoices):
-    WAITING = "waiting", "not started"
-    RUNNING = "running", "being written"
-    DONE = "done", "final"
-    FAILED = "failed", "failed without text"
+    WAITING = "waiting", _("not started")
+    RUNNING = "running", _("being written")
+    DONE = "done", _("final")
+    FAILED = "failed", _("failed without text")
 
 
 class FinishReason(models.TextChoices):
-    STOP = "stop", "the model ended"
-    LENGTH = "length", "length limit"
-    STOPPED = "stopped", "stopped by the person"
-    EARLY = "early", "the stream broke after visible text"
-    BLOCKED = "blocked", "cut by a moderation rule"
+    STOP = "stop", _("the model ended")
+    LENGTH = "length", _("length limit")
+    STOPPED = "stopped", _("stopped by the person")
+    EARLY = "early", _("the stream broke after visible text")
+    BLOCKED = "blocked", _("cut by a moderation rule")
 
 
 class Reply(models.Model):
@@ -185,12 +188,12 @@ class Reply(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     turn = models.ForeignKey(Turn, models.CASCADE, related_name="replies")
     side = models.CharField(max_length=1, choices=Side.choices)
-    seed = models.BigIntegerField(help_text="Every attempt samples with the same seed.")
+    seed = models.BigIntegerField(help_text=_("Every attempt samples with the same seed."))
     attempt = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(max_length=7, choices=ReplyState.choices, default=ReplyState.WAITING)
     finish_reason = models.CharField(max_length=7, choices=FinishReason.choices, blank=True)
     error = models.CharField(
-        max_length=40, blank=True, help_text="Our code for what went wrong; never a provider's words."
+        max_length=40, blank=True, help_text=_("Our code for what went wrong; never a provider's words.")
     )
     message = models.OneToOneField(Message, models.PROTECT, null=True, blank=True, related_name="reply")
     deployment = models.ForeignKey("inference.Deployment", models.SET_NULL, null=True, blank=True, related_name="+")
@@ -202,7 +205,7 @@ class Reply(models.Model):
 
     class Meta:
         ordering = ["side"]
-        verbose_name_plural = "replies"
+        verbose_name_plural = _("replies")
         constraints = [
             models.UniqueConstraint(fields=["turn", "side"], name="reply_side_once"),
             models.CheckConstraint(

@@ -7,15 +7,16 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
 
 
 class Visibility(models.TextChoices):
-    PUBLIC = "public", "public"
-    ANONYMOUS = "anonymous", "anonymous only, under a codename"
-    RETIRED = "retired", "retired"
+    PUBLIC = "public", _("public")
+    ANONYMOUS = "anonymous", _("anonymous only, under a codename")
+    RETIRED = "retired", _("retired")
 
 
 class ContestantQuerySet(models.QuerySet["Contestant"]):
@@ -40,16 +41,18 @@ class Contestant(models.Model):
     released_on = models.DateField(null=True, blank=True)
     description = models.TextField(blank=True, max_length=2000)
     link = models.URLField(blank=True)
-    price_in = models.DecimalField("price per 1M input tokens", max_digits=10, decimal_places=4, null=True, blank=True)
+    price_in = models.DecimalField(
+        _("price per 1M input tokens"), max_digits=10, decimal_places=4, null=True, blank=True
+    )
     price_out = models.DecimalField(
-        "price per 1M output tokens", max_digits=10, decimal_places=4, null=True, blank=True
+        _("price per 1M output tokens"), max_digits=10, decimal_places=4, null=True, blank=True
     )
     visibility = models.CharField(max_length=10, choices=Visibility.choices, default=Visibility.PUBLIC)
     codename = models.CharField(max_length=40, blank=True)
     anonymous_until = models.DateField(null=True, blank=True)
     sampling_weight = models.FloatField(default=1.0, validators=[MinValueValidator(0.0)])
     demo = models.BooleanField(default=False)
-    imported = models.BooleanField(default=False, help_text="Came with an import of votes; cannot be drawn.")
+    imported = models.BooleanField(default=False, help_text=_("Came with an import of votes; cannot be drawn."))
     created_at = models.DateTimeField(default=now, editable=False)
 
     objects = ContestantQuerySet.as_manager()
@@ -74,11 +77,15 @@ class Contestant(models.Model):
         address = slugify(self.codename)
         others = Contestant.objects.exclude(pk=self.pk)
         if not address:
-            raise ValidationError({"codename": "It becomes part of an address: use at least one letter a-z or digit."})
+            raise ValidationError(
+                {"codename": _("It becomes part of an address: use at least one letter a-z or digit.")}
+            )
         if others.filter(slug=address).exists() or any(
             slugify(name) == address for name in others.exclude(codename="").values_list("codename", flat=True)
         ):
-            raise ValidationError({"codename": "Another contestant has this name as its address: choose another one."})
+            raise ValidationError(
+                {"codename": _("Another contestant has this name as its address: choose another one.")}
+            )
 
     @property
     def anonymous(self) -> bool:
@@ -121,13 +128,13 @@ class ContestantRevision(models.Model):
     contestant = models.ForeignKey(Contestant, models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()
     current = models.BooleanField(default=True)
-    model = models.CharField(max_length=200, help_text="The model's name as deployments know it.")
+    model = models.CharField(max_length=200, help_text=_("The model's name as deployments know it."))
     adapter = models.ForeignKey("inference.Adapter", models.PROTECT, null=True, blank=True, related_name="+")
-    context_length = models.PositiveIntegerField(default=2048, help_text="Tokens of prompt and answer together.")
+    context_length = models.PositiveIntegerField(default=2048, help_text=_("Tokens of prompt and answer together."))
     system_prompt = models.TextField(blank=True)
     temperature = models.FloatField(default=0.7)
     top_p = models.FloatField(default=1.0)
-    top_k = models.PositiveIntegerField(default=0, help_text="0 = off")
+    top_k = models.PositiveIntegerField(default=0, help_text=_("0 = off"))
     max_tokens = models.PositiveIntegerField(default=512)
     stop = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(default=now, editable=False)

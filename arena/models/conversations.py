@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -10,17 +11,17 @@ from arena.models.visitors import Visitor
 
 
 class Role(models.TextChoices):
-    USER = "user", "user"
-    ASSISTANT = "assistant", "assistant"
+    USER = "user", _("user")
+    ASSISTANT = "assistant", _("assistant")
 
 
 class Verdict(models.TextChoices):
     """Summary of what is known of all messages of a conversation; `arena/moderation/verdicts.py` keeps it."""
 
-    PENDING = "pending", "waits for a verdict"
-    PASSED = "passed", "passed"
-    FLAGGED = "flagged", "flagged"
-    BLOCKED = "blocked", "blocked by a moderator"
+    PENDING = "pending", _("waits for a verdict")
+    PASSED = "passed", _("passed")
+    FLAGGED = "flagged", _("flagged")
+    BLOCKED = "blocked", _("blocked by a moderator")
 
 
 class Conversation(models.Model):
@@ -31,7 +32,7 @@ class Conversation(models.Model):
     revision = models.ForeignKey(ContestantRevision, models.PROTECT, related_name="conversations")
     verdict = models.CharField(max_length=7, choices=Verdict.choices, default=Verdict.PENDING)
     verdict_at = models.DateTimeField(null=True, blank=True)
-    erased_at = models.DateTimeField(null=True, blank=True, help_text="Its person had it deleted: no text is left.")
+    erased_at = models.DateTimeField(null=True, blank=True, help_text=_("Its person had it deleted: no text is left."))
     created_at = models.DateTimeField(default=now)
 
     class Meta:
@@ -53,8 +54,8 @@ class Message(models.Model):
     position = models.PositiveIntegerField()
     role = models.CharField(max_length=9, choices=Role.choices)
     text = models.TextField()
-    html = models.TextField(blank=True, help_text="Rendered and sanitised once, when written; derived from text.")
-    post_reveal = models.BooleanField(default=False, help_text="Said after the names were known; never ranked.")
+    html = models.TextField(blank=True, help_text=_("Rendered and sanitised once, when written; derived from text."))
+    post_reveal = models.BooleanField(default=False, help_text=_("Said after the names were known; never ranked."))
     created_at = models.DateTimeField(default=now)
 
     class Meta:

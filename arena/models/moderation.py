@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -14,8 +15,8 @@ from arena.models.visitors import Visitor
 class Decision(models.TextChoices):
     """What a moderator made of a complaint; empty while nobody has."""
 
-    UPHELD = "upheld", "acted on"
-    DISMISSED = "dismissed", "no action"
+    UPHELD = "upheld", _("acted on")
+    DISMISSED = "dismissed", _("no action")
 
 
 class Complaint(models.Model):
@@ -24,7 +25,7 @@ class Complaint(models.Model):
     decision = models.CharField(max_length=9, choices=Decision.choices, blank=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
-    note = models.TextField(max_length=1000, blank=True, help_text="The moderator's reason.")
+    note = models.TextField(max_length=1000, blank=True, help_text=_("The moderator's reason."))
 
     class Meta:
         abstract = True
@@ -41,7 +42,7 @@ class GateBlock(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     visitor = models.ForeignKey(Visitor, models.SET_NULL, null=True, blank=True, related_name="+")
-    policy = models.CharField(max_length=20, help_text="Version of the policy that decided.")
+    policy = models.CharField(max_length=20, help_text=_("Version of the policy that decided."))
     category = models.CharField(max_length=40)
     rule = models.CharField(max_length=80)
     prompt = models.TextField()
@@ -67,10 +68,10 @@ class Appeal(Complaint):
 
 
 class ReportReason(models.TextChoices):
-    HARMFUL = "harmful", "harmful or illegal"
-    PERSONAL = "personal", "personal data"
-    BROKEN = "broken", "broken or empty"
-    OTHER = "other", "something else"
+    HARMFUL = "harmful", _("harmful or illegal")
+    PERSONAL = "personal", _("personal data")
+    BROKEN = "broken", _("broken or empty")
+    OTHER = "other", _("something else")
 
 
 class Report(Complaint):
@@ -97,12 +98,12 @@ class Report(Complaint):
 class Standing(models.TextChoices):
     """What one record says of a message. Only PASSED and HUMAN_PASSED let a message leave the site."""
 
-    PENDING = "pending", "nobody who may pass it has looked"
-    PASSED = "passed", "passed by a backend"
-    FLAGGED = "flagged", "flagged"
-    ERROR = "error", "the backend failed"
-    HUMAN_PASSED = "human_passed", "passed by a moderator"
-    HUMAN_BLOCKED = "human_blocked", "blocked by a moderator"
+    PENDING = "pending", _("nobody who may pass it has looked")
+    PASSED = "passed", _("passed by a backend")
+    FLAGGED = "flagged", _("flagged")
+    ERROR = "error", _("the backend failed")
+    HUMAN_PASSED = "human_passed", _("passed by a moderator")
+    HUMAN_BLOCKED = "human_blocked", _("blocked by a moderator")
 
 
 class ModerationRecord(models.Model):
@@ -110,12 +111,12 @@ class ModerationRecord(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     message = models.ForeignKey(Message, models.CASCADE, related_name="moderation")
-    text_sha256 = models.CharField(max_length=64, help_text="Of the text that was looked at.")
-    backend = models.CharField(max_length=40, help_text="rules, human, or the name of a backend.")
+    text_sha256 = models.CharField(max_length=64, help_text=_("Of the text that was looked at."))
+    backend = models.CharField(max_length=40, help_text=_("rules, human, or the name of a backend."))
     backend_version = models.CharField(max_length=80, blank=True)
-    policy = models.CharField(max_length=20, help_text="Version of the policy that was in force.")
+    policy = models.CharField(max_length=20, help_text=_("Version of the policy that was in force."))
     standing = models.CharField(max_length=13, choices=Standing.choices)
-    categories = models.JSONField(default=list, blank=True, help_text="Names of the categories that were flagged.")
+    categories = models.JSONField(default=list, blank=True, help_text=_("Names of the categories that were flagged."))
     scores = models.JSONField(default=dict, blank=True)
     error = models.CharField(max_length=40, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
@@ -135,19 +136,19 @@ class Enrichment(models.Model):
     """What detectors found in one message, once, with the version that found it. Never the text itself."""
 
     message = models.OneToOneField(Message, models.CASCADE, primary_key=True, related_name="enrichment")
-    version = models.CharField(max_length=20, help_text="Of the detectors; a newer version is computed again.")
+    version = models.CharField(max_length=20, help_text=_("Of the detectors; a newer version is computed again."))
     text_sha256 = models.CharField(max_length=64)
-    language = models.CharField(max_length=16, help_text="ISO 639 code, `und` when unknown.")
-    language_name = models.CharField(max_length=40, help_text="English name, `unknown` when unknown.")
+    language = models.CharField(max_length=16, help_text=_("ISO 639 code, `und` when unknown."))
+    language_name = models.CharField(max_length=40, help_text=_("English name, `unknown` when unknown."))
     language_confidence = models.FloatField()
     chars = models.PositiveIntegerField()
     words = models.PositiveIntegerField()
-    headers = models.PositiveIntegerField(help_text="Markdown headings outside fenced code.")
-    lists = models.PositiveIntegerField(help_text="List items outside fenced code.")
-    bold = models.PositiveIntegerField(help_text="Bold spans outside fenced code.")
-    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the folded words: exact duplicates.")
-    simhash = models.BigIntegerField(help_text="64 bits, signed: near duplicates.")
-    pii = models.JSONField(default=list, blank=True, help_text="Spans: [type, start, end] in code points.")
+    headers = models.PositiveIntegerField(help_text=_("Markdown headings outside fenced code."))
+    lists = models.PositiveIntegerField(help_text=_("List items outside fenced code."))
+    bold = models.PositiveIntegerField(help_text=_("Bold spans outside fenced code."))
+    fingerprint = models.CharField(max_length=64, help_text=_("SHA-256 of the folded words: exact duplicates."))
+    simhash = models.BigIntegerField(help_text=_("64 bits, signed: near duplicates."))
+    pii = models.JSONField(default=list, blank=True, help_text=_("Spans: [type, start, end] in code points."))
     created_at = models.DateTimeField(default=now)
 
     class Meta:

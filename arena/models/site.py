@@ -1,6 +1,7 @@
 """What operators write and switch: versioned pages and the one row of site switches."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -34,9 +35,9 @@ class PageVersion(models.Model):
 
 
 class BoardSource(models.TextChoices):
-    AUTO = "auto", "demo until the first live votes"
-    DEMO = "demo", "demo"
-    LIVE = "live", "live"
+    AUTO = "auto", _("demo until the first live votes")
+    DEMO = "demo", _("demo")
+    LIVE = "live", _("live")
 
 
 class SiteConfig(models.Model):
@@ -48,12 +49,12 @@ class SiteConfig(models.Model):
     board_source = models.CharField(max_length=8, choices=BoardSource.choices, default=BoardSource.AUTO)
 
     demo_seeded = models.BooleanField(
-        default=False, editable=False, help_text="The demo was written once; see arena.demo."
+        default=False, editable=False, help_text=_("The demo was written once; see arena.demo.")
     )
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="site_config_single_row")]
-        verbose_name = verbose_name_plural = "site configuration"
+        verbose_name = verbose_name_plural = _("site configuration")
 
     def __str__(self) -> str:
         return "site configuration"

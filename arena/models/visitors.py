@@ -1,6 +1,7 @@
 """Who takes part: an anonymous visitor, known by a signed cookie, and what that visitor agreed to."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid4, uuid7
@@ -18,7 +19,7 @@ class Visitor(models.Model):
         null=True,
         blank=True,
         editable=False,
-        help_text="Of the code that opens /me elsewhere.",
+        help_text=_("Of the code that opens /me elsewhere."),
     )
 
     def __str__(self) -> str:
@@ -31,7 +32,7 @@ class Consent(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     visitor = models.ForeignKey(Visitor, models.CASCADE, related_name="consents")
     terms = models.ForeignKey("arena.PageVersion", models.PROTECT, related_name="+")
-    publish = models.BooleanField(default=False, help_text="May be part of a moderated dataset release.")
+    publish = models.BooleanField(default=False, help_text=_("May be part of a moderated dataset release."))
     created_at = models.DateTimeField(default=now)
 
     class Meta:

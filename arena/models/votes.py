@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
@@ -13,18 +14,18 @@ from arena.models.visitors import Visitor
 
 
 class Choice(models.TextChoices):
-    A = "a", "A is better"
-    TIE = "tie", "Tie"
-    BOTH_BAD = "both_bad", "Both bad"
-    B = "b", "B is better"
+    A = "a", _("A is better")
+    TIE = "tie", _("Tie")
+    BOTH_BAD = "both_bad", _("Both bad")
+    B = "b", _("B is better")
 
 
 class Unranked(models.TextChoices):
     """The public reasons why a vote does not count; exclusions for abuse are not among them."""
 
-    IDENTITY = "identity", "an answer showed who wrote it"
-    STOPPED = "stopped", "an answer was stopped"
-    EARLY = "early", "an answer ended early"
+    IDENTITY = "identity", _("an answer showed who wrote it")
+    STOPPED = "stopped", _("an answer was stopped")
+    EARLY = "early", _("an answer ended early")
 
 
 class VoteQuerySet(models.QuerySet["Vote"]):
@@ -38,12 +39,12 @@ class Vote(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     battle = models.OneToOneField(Battle, models.PROTECT, null=True, blank=True, related_name="vote")
-    turn = models.ForeignKey(Turn, models.PROTECT, related_name="+", help_text="The last turn the voter had seen.")
+    turn = models.ForeignKey(Turn, models.PROTECT, related_name="+", help_text=_("The last turn the voter had seen."))
     visitor = models.ForeignKey(Visitor, models.SET_NULL, null=True, blank=True, related_name="votes")
     choice = models.CharField(max_length=8, choices=Choice.choices)
     identity_mark = models.BooleanField(default=False)
     unranked = models.CharField(max_length=8, choices=Unranked.choices, blank=True)
-    seconds_to_vote = models.FloatField(help_text="From ready to the vote.")
+    seconds_to_vote = models.FloatField(help_text=_("From ready to the vote."))
     created_at = models.DateTimeField(default=now)
 
     objects = VoteQuerySet.as_manager()
@@ -60,10 +61,10 @@ class Vote(models.Model):
 
 
 class EventKind(models.TextChoices):
-    CAST = "cast", "cast"
-    VOID = "void", "void"
-    FLAG = "flag", "flag"
-    RECATEGORISE = "recategorise", "recategorise"
+    CAST = "cast", _("cast")
+    VOID = "void", _("void")
+    FLAG = "flag", _("flag")
+    RECATEGORISE = "recategorise", _("recategorise")
 
 
 class VoteEvent(models.Model):
@@ -77,7 +78,7 @@ class VoteEvent(models.Model):
     contestant_b = models.ForeignKey(Contestant, models.PROTECT, related_name="+")
     choice = models.CharField(max_length=8, choices=Choice.choices)
     probability = models.FloatField(default=1.0)
-    category = models.CharField(max_length=40, blank=True, help_text="Empty = overall.")
+    category = models.CharField(max_length=40, blank=True, help_text=_("Empty = overall."))
     ranked = models.BooleanField(default=True)
     absorbed = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=now)

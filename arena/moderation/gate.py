@@ -66,7 +66,8 @@ def _check(text: str) -> GateVerdict:
     if rule is None:
         return GateVerdict(allowed=True, policy=current.version)
     category = current.categories[rule.category]
-    return GateVerdict(False, rule.category, rule.id, current.version, _(category.words), category.help_lines)
+    help_lines = tuple(_(line) for line in category.help_lines)
+    return GateVerdict(False, rule.category, rule.id, current.version, _(category.words), help_lines)
 
 
 def _unavailable(rule: str) -> GateVerdict:

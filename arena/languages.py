@@ -1,0 +1,15 @@
+"""Which language a page is in: the visitor's choice (a cookie), else what the browser asks for, else English."""
+
+from django.http import HttpRequest, HttpResponseBase
+from django.middleware.locale import LocaleMiddleware
+from django.utils.cache import patch_vary_headers
+
+
+class LanguageMiddleware(LocaleMiddleware):
+    """Django's, and pages say that they depend on the cookie: else a cache would hand one person's language to everybody."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response = super().process_response(request, response)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            patch_vary_headers(response, ("Accept-Language", "Cookie"))
+        return response
