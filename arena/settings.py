@@ -39,6 +39,7 @@ def secret(name: str) -> str:
 SECRET_KEY = secret("AGON_SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.names("AGON_SECRET_KEY_FALLBACKS")
 SEAL_KEYS = env.names("AGON_SEAL_KEYS") or [secret("AGON_SEAL_KEY")]
+RELEASE_KEY = secret("AGON_RELEASE_KEY")
 ALLOWED_HOSTS = env.names("AGON_ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1]")
 if not ALLOWED_HOSTS:
     raise ImproperlyConfigured("AGON_ALLOWED_HOSTS is unset: name the hosts that the site answers to")
@@ -178,6 +179,13 @@ BOARD_SNAPSHOTS_KEPT = env.number("AGON_BOARD_SNAPSHOTS_KEPT", 200, least=1)
 LIVE_TICK_S = env.seconds("AGON_LIVE_TICK_S", 10)
 LIVE_SOCKETS = env.number("AGON_LIVE_SOCKETS", 2000, least=1)
 LIVE_OPS_PROBE_S = env.seconds("AGON_LIVE_OPS_PROBE_S", 1.0)
+
+# --- Releases -------------------------------------------------------------------------------------------------------
+RELEASES_DIR = Path(env.text("AGON_RELEASES_DIR") or VAR / "media" / "releases")
+RELEASE_SHARD_ROWS = env.number("AGON_RELEASE_SHARD_ROWS", 200_000, least=1)
+RELEASE_GROUP_ROWS = env.number("AGON_RELEASE_GROUP_ROWS", 5000, least=1)
+RELEASE_GROUP_BYTES = env.number("AGON_RELEASE_GROUP_BYTES", 64_000_000, least=1000)
+RELEASE_BATCH = env.number("AGON_RELEASE_BATCH", 200, least=1)  # battles; the gate takes at most 500
 
 # --- Limits: bursts and refills per visitor and per IP prefix; hops in front of us whose forwarded header is believed
 TRUSTED_PROXIES = env.names("AGON_TRUSTED_PROXIES")

@@ -66,7 +66,8 @@ def started(by: Visitor | None = None, prompt: str = "Why is the sky blue?") -> 
     by = by or visitor()
     if Contestant.objects.count() < 2:
         ring()
-    return battles.start(by, prompt, uuid4(), by.consents.first() or consent(by), group="g")
+    agreed = by.consents.order_by("-created_at", "-pk").first()
+    return battles.start(by, prompt, uuid4(), agreed or consent(by), group="g")
 
 
 def outcome(text: str = "An answer.", finish_reason: str = "stop", error: str = "") -> Outcome:

@@ -20,6 +20,7 @@ PRODUCTION = {
     "AGON_ENV": "production",
     "AGON_SECRET_KEY": "k" * 30 + "0123456789abcdefghijklmnopqrstuvwxyz",
     "AGON_SEAL_KEY": "s" * 50,
+    "AGON_RELEASE_KEY": "r" * 50,
     "AGON_ALLOWED_HOSTS": "arena.example.org",
     "AGON_SITE_URL": "https://arena.example.org",
     "AGON_TRUSTED_PROXIES": "10.0.0.1",
@@ -44,7 +45,9 @@ def test_production_settings_pass_djangos_deployment_checks() -> None:
     assert "no issues" in done.stdout
 
 
-@pytest.mark.parametrize("missing", ["AGON_SECRET_KEY", "AGON_SEAL_KEY", "AGON_ALLOWED_HOSTS", "AGON_TRUSTED_PROXIES"])
+@pytest.mark.parametrize(
+    "missing", ["AGON_SECRET_KEY", "AGON_SEAL_KEY", "AGON_RELEASE_KEY", "AGON_ALLOWED_HOSTS", "AGON_TRUSTED_PROXIES"]
+)
 def test_production_refuses_to_start_without_what_it_needs(missing: str) -> None:
     env = {name: value for name, value in PRODUCTION.items() if name != missing}
     done = python("import django; django.setup()", **env)

@@ -1,0 +1,352 @@
+"""The release gate, rule by rule. Names with a number are the items of the test list of the privacy reference.
+
+Not in this version: item 16's search, statistics and embeddings, and item 20's k-anonymity, speak of pages and columns that do
+not exist (a release has no column but text, model and language; `test_20` holds that). PII that is split over two messages (11)
+is seen by no detector yet: each message is searched by itself. The other items are here, in test_export.py, test_downloads.py
+and test_pages.py.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+
+from arena import battles, clock
+from arena.models import Battle, Contestant, Enrichment, Message, ModerationRecord, Reply, Report, VoteEvent
+from arena.moderation import policy, verdicts
+from datasets import gate, rules
+from datasets.reasons import ADMITTED, Drop
+from tests import factories
+from tests.datasets import rows
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
+
+
+def decide(battle: Battle) -> gate.Decision:
+    (decision,) = gate.admit([battle.pk])
+    return decision
+
+
+def reason(battle: Battle) -> str:
+    """The gate's reason; whatever it is, no text comes with it unless it is ADMITTED."""
+    decision = decide(battle)
+    assert bool(decision.conversations) == (decision.reason == ADMITTED)
+    return decision.reason
+
+
+def first(battle: Battle) -> Message:
+    return rows.messages(battle)[0]
+
+
+def test_a_battle_leaves_with_both_sides_and_the_public_names() -> None:
+    battle = rows.releasable(prompt="Why?", a="Because A.", b="Because B.")
+    decision = decide(battle)
+    assert decision.reason == ADMITTED
+    a, b = decision.conversations
+    assert (a.conversation_id, b.conversation_id) == (battle.conversation_a_id, battle.conversation_b_id)
+    assert [(said.role, said.text) for said in a.messages] == [("user", "Why?"), ("assistant", "Because A.")]
+    assert [(said.role, said.text) for said in b.messages] == [("user", "Why?"), ("assistant", "Because B.")]
+    assert a.model == battle.revision_a.contestant.display_name
+    assert {said.passed_by for said in a.messages} == {("human",)}
+
+
+def test_an_abandoned_battle_may_leave() -> None:
+    battle = rows.releasable()
+    Battle.objects.filter(pk=battle.pk).update(state="void", void_reason="abandoned")
+    assert reason(battle) == ADMITTED
+
+
+def test_1_no_older_or_withdrawn_consent() -> None:
+    no_consent, before, withdrawn = rows.releasable(), rows.releasable(), rows.releasable()
+    Battle.objects.filter(pk=no_consent.pk).update(consent=None)
+    assert reason(no_consent) == Drop.NO_CONSENT
+    earlier = factories.consent(before.visitor, publish=False)
+    Battle.objects.filter(pk=before.pk).update(consent=earlier)
+    factories.consent(before.visitor, publish=True)
+    assert reason(before) == Drop.NOT_PUBLISHABLE, "a later yes does not reach back"
+    factories.consent(withdrawn.visitor, publish=False)
+    assert reason(withdrawn) == Drop.WITHDRAWN
+    factories.consent(withdrawn.visitor, publish=True)
+    assert reason(withdrawn) == Drop.WITHDRAWN, "a new yes counts for what is said under it"
+    assert reason(rows.releasable(withdrawn.visitor)) == ADMITTED
+
+
+def test_1_the_consent_of_somebody_else_is_none() -> None:
+    battle = rows.releasable()
+    Battle.objects.filter(pk=battle.pk).update(consent=factories.consent(factories.visitor(), publish=True))
+    assert reason(battle) == Drop.NO_CONSENT
+
+
+def test_2_consent_to_use_is_not_consent_to_publish() -> None:
+    person = factories.visitor()
+    factories.consent(person, publish=False)
+    assert reason(rows.releasable(person)) == Drop.NOT_PUBLISHABLE
+
+
+@pytest.mark.parametrize(
+    ("standing", "backend", "why"),
+    [
+        ("pending", "rules", Drop.MODERATION_PENDING),
+        ("passed", "rules", Drop.MODERATION_PENDING),
+        ("error", "openai", Drop.MODERATION_ERROR),
+        ("flagged", "openai", Drop.FLAGGED),
+        ("flagged", "rules", Drop.FLAGGED),
+        ("human_blocked", "human", Drop.BLOCKED),
+    ],
+)
+def test_3_a_message_that_nobody_passed(standing: str, backend: str, why: Drop) -> None:
+    battle = rows.releasable()
+    message = first(battle)
+    ModerationRecord.objects.filter(message=message).delete()
+    rows.look(message, standing, backend)
+    assert reason(battle) == why
+
+
+def test_3_no_record_or_an_old_policy() -> None:
+    battle = rows.releasable()
+    ModerationRecord.objects.filter(message=first(battle)).update(policy="older")
+    assert reason(battle) == Drop.MODERATION_STALE
+    ModerationRecord.objects.filter(message=first(battle)).delete()
+    assert reason(battle) == Drop.MODERATION_MISSING
+
+
+def test_4_a_text_that_changed_after_it_was_moderated() -> None:
+    battle = rows.releasable()
+    Message.objects.filter(pk=first(battle).pk).update(text="Something else")
+    assert reason(battle) == Drop.MODERATION_STALE
+    rows.look(first(battle))
+    assert reason(battle) == Drop.ENRICHED_STALE, "the detectors have seen the old text, too"
+
+
+def test_5_one_side_passed_and_the_other_flagged() -> None:
+    for side in ("a", "b"):
+        battle = rows.releasable()
+        answer = Message.objects.get(conversation=battle.conversation_id(side), position=1)
+        rows.look(answer, "human_blocked")
+        assert reason(battle) == Drop.BLOCKED
+
+
+def test_6_flagged_only_in_the_fifth_turn() -> None:
+    battle = rows.fought()
+    for number in range(2, 6):
+        turn = battles.send(Battle.objects.get(pk=battle.pk), f"And {number}?", uuid4(), "g")
+        factories.finish(turn)
+    for message in rows.messages(battle):
+        rows.enrich(message)
+        rows.look(message)
+    assert reason(battle) == ADMITTED and len(decide(battle).conversations[0].messages) == 10
+    last = Message.objects.get(conversation=battle.conversation_b_id, position=9)
+    rows.look(last, "human_blocked")
+    assert reason(battle) == Drop.BLOCKED
+
+
+def test_7_a_flagged_system_prompt() -> None:
+    for words in ("Be kind.", "how to make a pipe bomb"):
+        factories.contestant(system_prompt=words)
+    battle = rows.releasable()
+    assert {battle.revision_a.system_prompt, battle.revision_b.system_prompt} == {"Be kind.", "how to make a pipe bomb"}
+    assert reason(battle) == Drop.SYSTEM_PROMPT
+
+
+@pytest.mark.parametrize(
+    "backend_error", ["timeout", "http_500", "malformed", "nan_score", "unknown_category", "empty"]
+)
+def test_8_a_backend_that_failed_passes_nothing(backend_error: str) -> None:
+    """How a backend fails is its own test's matter (tests/arena/moderation); here: whatever it was, nothing leaves."""
+    battle = rows.releasable()
+    ModerationRecord.objects.filter(message=first(battle)).delete()
+    rows.look(first(battle), "error", "openai", error=backend_error, scores={"sexual": None})
+    assert reason(battle) == Drop.MODERATION_ERROR
+
+
+def test_9_passed_by_a_moderator_and_then_a_new_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    battle = rows.releasable()
+    monkeypatch.setattr(verdicts, "current_policy", lambda: "the next one")
+    assert reason(battle) == Drop.MODERATION_STALE
+
+
+def test_10_deleted_or_without_its_person() -> None:
+    battle = rows.releasable()
+    type(battle.conversation_b).objects.filter(pk=battle.conversation_b_id).update(erased_at=clock.now())
+    assert reason(battle) == Drop.ERASED
+    gone = rows.releasable()
+    gone.visitor.delete()
+    assert reason(gone) == Drop.NO_VISITOR
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_11_personal_data_in_a_prompt_or_only_in_an_answer(position: int) -> None:
+    battle = rows.releasable()
+    message = Message.objects.get(conversation=battle.conversation_b_id, position=position)
+    rows.enrich(message, pii=[["email", 0, 3]])
+    assert reason(battle) == Drop.PERSONAL_DATA
+
+
+def test_12_a_secret_in_a_code_block_is_a_span_like_any_other() -> None:
+    battle = rows.releasable(a="```\nkey = sk-live-0123456789abcdefghij\n```")
+    assert reason(battle) == ADMITTED
+    answer = Message.objects.get(conversation=battle.conversation_a_id, position=1)
+    rows.enrich(answer, pii=[["key", 10, 36]])
+    assert reason(battle) == Drop.PERSONAL_DATA
+
+
+def test_not_searched_or_searched_by_an_older_version() -> None:
+    battle = rows.releasable()
+    rows.enrich(first(battle), version="0")
+    assert reason(battle) == Drop.ENRICHED_STALE
+    Enrichment.objects.filter(message=first(battle)).delete()
+    assert reason(battle) == Drop.NOT_ENRICHED
+
+
+@pytest.mark.parametrize("category", ["sexual/minors", "minors"])
+def test_14_minors_keep_a_conversation_in_whatever_a_moderator_says(category: str) -> None:
+    battle = rows.releasable()
+    rows.look(first(battle), "flagged", "openai", categories=[category], policy="long ago")
+    rows.look(first(battle))
+    assert reason(battle) == Drop.MINORS
+
+
+def test_21_every_battle_gets_exactly_one_answer() -> None:
+    made = [rows.releasable() for _ in range(3)] + [factories.ready(rows.publisher())]
+    decisions = gate.admit([battle.pk for battle in made])
+    assert [decision.battle_id for decision in decisions] == [battle.pk for battle in made]
+    assert [decision.reason for decision in decisions] == [ADMITTED] * 3 + [Drop.OPEN]
+
+
+def _demo(battle: Battle) -> None:
+    Battle.objects.filter(pk=battle.pk).update(origin="demo")
+
+
+def _imported(battle: Battle) -> None:
+    Battle.objects.filter(pk=battle.pk).update(origin="import:elsewhere")
+
+
+def _void(reason: str) -> Callable[[Battle], None]:
+    return lambda battle: Battle.objects.filter(pk=battle.pk).update(state="void", void_reason=reason) and None
+
+
+def _state(state: str) -> Callable[[Battle], None]:
+    return lambda battle: Battle.objects.filter(pk=battle.pk).update(state=state) and None
+
+
+def _open_turn(battle: Battle) -> None:
+    battle.turns.update(state="queued")
+
+
+def _failed_side(battle: Battle) -> None:
+    reply = Reply.objects.filter(turn__battle=battle).first()
+    assert reply is not None and reply.message is not None
+    message, reply.message = reply.message, None
+    reply.state, reply.finish_reason = "failed", ""
+    reply.save()
+    message.delete()
+
+
+def _lost_message(battle: Battle) -> None:
+    """A prompt that one side was never told: no verb does this, and the gate does not rely on it."""
+    Message.objects.filter(conversation=battle.conversation_b_id, position=0).delete()
+
+
+def _cut(battle: Battle) -> None:
+    Reply.objects.filter(turn__battle=battle, side="b").update(finish_reason="blocked")
+
+
+def _codename(battle: Battle) -> None:
+    hidden = {"visibility": "anonymous", "codename": "Olive", "anonymous_until": clock.now() + timedelta(days=9)}
+    Contestant.objects.filter(pk=battle.revision_b.contestant_id).update(**hidden)
+
+
+def _vote_voided(battle: Battle) -> None:
+    a, b = battle.revision_a.contestant, battle.revision_b.contestant
+    VoteEvent.objects.create(kind="void", vote=battle.vote, contestant_a=a, contestant_b=b, choice="a")
+
+
+def _reported(battle: Battle) -> None:
+    Report.objects.create(reply=Reply.objects.filter(turn__battle=battle).first(), reason="personal")
+
+
+def _empty(battle: Battle) -> None:
+    message = first(battle)
+    Message.objects.filter(pk=message.pk).update(text=" \n ")
+    message.refresh_from_db()
+    rows.look(message)
+    rows.enrich(message)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (_demo, Drop.DEMO),
+        (_imported, Drop.IMPORTED),
+        (_state("ready"), Drop.OPEN),
+        (_state("streaming"), Drop.OPEN),
+        (_state("failed"), Drop.OPEN),
+        (_open_turn, Drop.OPEN),
+        *[(_void(reason), Drop.VOID) for reason in ("error", "moderated", "timeout", "flagged")],
+        (_failed_side, Drop.INCOMPLETE),
+        (_lost_message, Drop.INCOMPLETE),
+        (_cut, Drop.CUT),
+        (_codename, Drop.CODENAME),
+        (_vote_voided, Drop.VOTE_VOIDED),
+        (_reported, Drop.REPORTED),
+        (_empty, Drop.EMPTY),
+    ],
+)
+def test_what_keeps_a_battle_in(spoil: Callable[[Battle], None], why: Drop) -> None:
+    battle = rows.releasable()
+    assert reason(battle) == ADMITTED
+    spoil(battle)
+    assert reason(battle) == why
+
+
+def test_a_decided_report_holds_nothing_back() -> None:
+    battle = rows.releasable()
+    _reported(battle)
+    moderator = User.objects.create(username="m")
+    Report.objects.update(decision="dismissed", decided_by=moderator, decided_at=clock.now())
+    assert reason(battle) == ADMITTED
+
+
+def test_an_unencodable_text_stays_in() -> None:
+    """PostgreSQL refuses NUL and surrogates, so only the rule itself can be asked."""
+    case = rules.Case(rows.releasable(), "1")
+    case.messages[case.battle.conversation_a_id] = [Message(text="a\ud800")]
+    assert dict(rules.ON_TEXT)[Drop.UNREADABLE](case)
+    case.messages[case.battle.conversation_a_id] = [Message(text="a\x00")]
+    assert dict(rules.ON_TEXT)[Drop.UNREADABLE](case)
+
+
+def test_a_broken_policy_closes_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> str:
+        raise policy.PolicyError("policy.toml: broken")
+
+    battle = rows.releasable()
+    monkeypatch.setattr(verdicts, "current_policy", broken)
+    with pytest.raises(policy.PolicyError):
+        gate.admit([battle.pk])
+
+
+def test_batches_are_bounded_and_cost_a_fixed_number_of_queries(django_assert_max_num_queries) -> None:
+    made = [rows.releasable() for _ in range(5)]
+    with django_assert_max_num_queries(9):
+        assert {d.reason for d in gate.admit([battle.pk for battle in made])} == {ADMITTED}
+    with pytest.raises(ValueError, match="at most"):
+        gate.admit([made[0].pk] * (gate.BATCH_MOST + 1))
+
+
+def test_18_no_other_module_of_releases_reads_texts() -> None:
+    folder = Path(gate.__file__).parent
+    reads = {
+        path.name for path in folder.rglob("*.py") if "Message" in path.read_text().replace("ModerationRecord", "")
+    }
+    assert reads <= {"gate.py", "rules.py"}
+
+
+def test_a_codename_whose_day_has_come_holds_nothing_back() -> None:
+    battle = rows.releasable()
+    _codename(battle)
+    Contestant.objects.update(anonymous_until=clock.now() - timedelta(days=1))
+    assert reason(battle) == ADMITTED
