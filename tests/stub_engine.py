@@ -29,6 +29,10 @@ What a request gets is decided by its model name, then by a JSON control object 
 | after       | 0       | words sent before the fault begins                                                   |
 | times       | 0       | the fault strikes only the first `times` requests with this model and prompt (0: all)|
 | retry_after | 1       | seconds in the Retry-After header of 429 and 503                                     |
+| prose       | 0       | 1: Markdown by the request's seed; the first word is `t<monotonic clock>s<seed>`      |
+| spread      | 0       | this share faster or slower, by the request's seed                                   |
+| hold        | 0       | 1: no word before `POST /stub/go`                                                    |
+| jitter      | 0       | after `go`: a start within these seconds, by the request's seed                      |
 
 Faults: `truncate` (connection closed without an end), `drop` (closed before any response), `hang` (silence until the client
 leaves), `hang_headers` (not even headers), `garbage` (broken SSE, no end), `error` (an error object inside the stream),

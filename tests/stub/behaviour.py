@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl
+
+from tests.stub import prose
 
 SECRET_ACCOUNT = "acct_5f3aSECRET77"
 OPENAI_FIELDS = frozenset(
@@ -48,9 +51,21 @@ class Behaviour:
     after: int = 0
     times: int = 0
     retry_after: int = 1
+    prose: int = 0
+    spread: float = 0.0
+    hold: int = 0
+    jitter: float = 0.0
 
-    def words(self) -> list[str]:
+    def words(self, seed: int = 0) -> list[str]:
+        if self.prose:
+            return ["", *prose.words(prose.number(seed), self.n - 1)]  # the first one is stamped when it leaves
         return self.text.split(" ") if self.text else [f"w{i + 1}" for i in range(self.n)]
+
+    def seeded(self, seed: int) -> Behaviour:
+        """This request's own rate, and its place in the crowd that starts together."""
+        pick = random.Random(seed)
+        rate = self.rate * (1 + self.spread * (2 * pick.random() - 1))
+        return replace(self, rate=rate, jitter=self.jitter * pick.random())
 
 
 PROFILES: dict[str, Behaviour] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -80,7 +81,9 @@ async def _answer(
     if refused is not None:
         record["outcome"] = str(refused.status)
         return refused
-    words = [] if what.fault == "empty" else what.words()
+    seed = int(body.get("seed") or 0)
+    what = what.seeded(seed)
+    words = [] if what.fault == "empty" else what.words(seed)
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or len(words)
     reason = "length" if limit < len(words) else "stop"
     words = words[:limit]
@@ -118,7 +121,8 @@ async def _streamed(
     first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
     await response.write(event({**head, "choices": [first]}))
     done = asyncio.get_running_loop().create_future()
-    stream = Stream(request.transport, words, what, head, done, time.monotonic() + what.first_delay)
+    start = math.inf if what.hold else time.monotonic() + what.first_delay
+    stream = Stream(request.transport, words, what, head, done, start, seed=int(record["body"].get("seed") or 0))
     stub.streams.add(stream)
     stub.peak = max(stub.peak, len(stub.streams))
     try:
@@ -179,6 +183,11 @@ async def _reset(request: Any) -> Any:
     return await _stats(request)
 
 
+async def _go(request: Any) -> Any:
+    request.app["stub"].go()
+    return await _stats(request)
+
+
 def make_app(key: str | None, tick_s: float = 0.05) -> Any:
     """The aiohttp application."""
 
@@ -203,4 +212,5 @@ def make_app(key: str | None, tick_s: float = 0.05) -> Any:
     app.router.add_get("/stub/requests", _requests)
     app.router.add_get("/stub/stats", _stats)
     app.router.add_post("/stub/reset", _reset)
+    app.router.add_post("/stub/go", _go)
     return app

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.stub import prose
 from tests.stub.behaviour import Behaviour
 
 MAX_BUFFERED = 1024 * 1024  # a reader this far behind is cut off
@@ -36,14 +38,19 @@ class Stream:
     start: float
     sent: int = 0
     last_comment: float = 0.0
+    seed: int = 0
     limit: int = field(init=False)
+    around: tuple[bytes, bytes] = field(init=False)  # what stands before and after the text of a delta
 
     def __post_init__(self) -> None:
         stops = self.what.fault in {"truncate", "hang", "garbage", "error"}
         self.limit = min(self.what.after, len(self.words)) if stops else len(self.words)
+        choice = {"index": 0, "delta": {"content": 0}, "finish_reason": None}
+        before, after = event({**self.head, "choices": [choice]}).split(b'"content":0')
+        self.around = before + b'"content":', after
 
     def delta(self, text: str) -> bytes:
-        return event({**self.head, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]})
+        return self.around[0] + json.dumps(text).encode() + self.around[1]
 
     def tick(self, now: float) -> None:
         """Write what is due at `now`."""
@@ -55,6 +62,8 @@ class Stream:
             return
         due = self.limit if self.what.rate <= 0 else min(self.limit, int((now - self.start) * self.what.rate) + 1)
         if due > self.sent:
+            if not self.sent and self.what.prose:
+                self.words[0] = f"t{time.monotonic():.6f}s{prose.number(self.seed)}"
             text = "".join(f"{word} " for word in self.words[self.sent : due])
             self.transport.write(frame(self.delta(text)))
             self.sent = due
@@ -85,6 +94,13 @@ class Stub:
         self.log: deque[dict[str, Any]] = deque(maxlen=200)
         self.counts: Counter[str] = Counter()
         self.peak = len(self.streams)
+
+    def go(self) -> None:
+        """Let those begin that were held."""
+        now = time.monotonic()
+        for stream in self.streams:
+            if math.isinf(stream.start):
+                stream.start = now + stream.what.jitter
 
     async def ticker(self) -> None:
         while True:
