@@ -10,7 +10,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.utils.crypto import salted_hmac
+
+from arena import address_keys
 
 UNKNOWN = "unknown"  # a unix socket without a trusted proxy in front: everybody is one prefix
 IPV6_PREFIX = 64  # what one household or one rented server holds
@@ -45,8 +46,8 @@ def client_address(request: HttpRequest) -> Address | None:
 
 
 def group_key(prefix: str) -> str:
-    """An opaque, keyed name of a prefix: it says whether two requests share one, not which."""
-    return salted_hmac("agon.address-prefix", prefix, algorithm="sha256").hexdigest()[:32]
+    """An opaque name of a prefix under the current key: it says whether two requests share one, not which."""
+    return address_keys.current().hash(prefix)
 
 
 def parse(text: str) -> Address | None:

@@ -150,6 +150,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-turns": {"task": "arena.tasks.sweep", "schedule": env.seconds("AGON_SWEEP_S", 5.0)},
     "expire-battles": {"task": "arena.tasks.expire", "schedule": 60.0},
     "refit-board": {"task": "ranking.tasks.refit", "schedule": env.seconds("AGON_REFIT_S", 300.0)},
+    "rotate-address-keys": {"task": "arena.tasks.rotate_address_keys", "schedule": 3600.0},
     "live-ticker": {
         "task": "arena.tasks.tick",
         "schedule": env.seconds("AGON_LIVE_TICK_S", 10),
@@ -189,6 +190,7 @@ RELEASE_BATCH = env.number("AGON_RELEASE_BATCH", 200, least=1)  # battles; the g
 
 # --- Limits: bursts and refills per visitor and per IP prefix; hops in front of us whose forwarded header is believed
 TRUSTED_PROXIES = env.names("AGON_TRUSTED_PROXIES")
+ADDRESS_KEY_DAYS = env.number("AGON_ADDRESS_KEY_DAYS", 30, least=1)
 LIMIT_VISITOR_BURST = env.number("AGON_LIMIT_VISITOR_BURST", 10, least=1)
 LIMIT_VISITOR_PER_MINUTE = env.number("AGON_LIMIT_VISITOR_PER_MINUTE", 6, least=1)
 LIMIT_PREFIX_BURST = env.number("AGON_LIMIT_PREFIX_BURST", 60, least=1)

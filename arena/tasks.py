@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from arena import battles
+from arena import address_keys, battles
 from arena.generation import sweeper
 from arena.live import ticker
 
@@ -30,3 +30,8 @@ def expire() -> int:
 @shared_task(ignore_result=True)
 def tick() -> None:
     ticker.tick()
+
+
+@shared_task(ignore_result=True)
+def rotate_address_keys() -> int:
+    return address_keys.rotate()

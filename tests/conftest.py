@@ -87,6 +87,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         connection.close_pool()
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """What a process caches of the database for seconds must not outlive the rows of one test."""
+    from arena import address_keys, bans
+
+    address_keys.forget()
+    bans.forget()
+
+
 @pytest.fixture
 def valkey(servers: None) -> Iterator[redis.Redis]:
     """A client of this worker's own Valkey database, emptied before and after."""

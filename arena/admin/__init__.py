@@ -1,5 +1,5 @@
 """The operators' pages. Rows that only verbs may write are shown, not edited."""
 
-from arena.admin import accounts, battles, contestants, endpoints, moderation, pages, trail
+from arena.admin import accounts, bans, battles, contestants, endpoints, moderation, pages, trail
 
-__all__ = ["accounts", "battles", "contestants", "endpoints", "moderation", "pages", "trail"]
+__all__ = ["accounts", "bans", "battles", "contestants", "endpoints", "moderation", "pages", "trail"]

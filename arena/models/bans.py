@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from arena import clock
 from arena.clock import now
 from arena.ids import uuid7
 from arena.models.visitors import Visitor
@@ -31,7 +32,7 @@ class AddressKey(models.Model):
 class BanQuerySet(models.QuerySet["Ban"]):
     def live(self) -> "BanQuerySet":
         """Bans that hold now."""
-        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now()), lifted_at__isnull=True)
+        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now()), lifted_at__isnull=True)
 
 
 class Ban(models.Model):

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 
-from arena import addresses
+from arena import addresses, bans
 from arena.errors import Refused
 from arena.models import Battle, Reply, Visitor
 
@@ -27,6 +27,17 @@ def owned(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         if request.visitor is None:
             raise Http404("no such battle")
         return view(request, get_object_or_404(Battle, pk=battle, visitor=request.visitor), **kwargs)
+
+    return inner
+
+
+def taking_part(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Refuses banned visitors and addresses (403 "banned"). Reading, and everything about one's own data, stays open."""
+
+    @wraps(view)
+    def inner(request: Request, *args: object, **kwargs: object) -> HttpResponse:
+        bans.refuse_banned(request.visitor, addresses.client_prefix(request))
+        return view(request, *args, **kwargs)
 
     return inner
 

@@ -53,6 +53,7 @@ def _agreed(request: Request) -> Consent:
 
 @require_POST
 @refusable
+@access.taking_part
 def start(request: Request) -> HttpResponse:
     agreed = _agreed(request)
     prompt, key = request.POST.get("prompt", ""), access.key(request)
@@ -72,6 +73,7 @@ def page(request: Request, battle: Battle) -> HttpResponse:
 
 @require_POST
 @refusable
+@access.taking_part
 @access.owned
 def send(request: Request, battle: Battle) -> HttpResponse:
     battles.send(battle, request.POST.get("prompt", ""), access.key(request), access.group(request))
@@ -88,6 +90,7 @@ def stop(request: Request, battle: Battle) -> HttpResponse:
 
 @require_POST
 @refusable
+@access.taking_part
 @access.owned
 def retry(request: Request, battle: Battle) -> HttpResponse:
     battles.retry(battle, access.side(request), access.group(request))
@@ -96,6 +99,7 @@ def retry(request: Request, battle: Battle) -> HttpResponse:
 
 @require_POST
 @refusable
+@access.taking_part
 @access.owned
 def vote(request: Request, battle: Battle) -> HttpResponse:
     votes.cast_vote(battle, request.POST.get("choice", ""), access.number(request))
@@ -104,6 +108,7 @@ def vote(request: Request, battle: Battle) -> HttpResponse:
 
 @require_POST
 @refusable
+@access.taking_part
 @access.owned
 def rematch(request: Request, battle: Battle) -> HttpResponse:
     agreed = consent.current(request.visitor)

@@ -18,6 +18,7 @@ from arena.views.answers import refusable, show
 
 @require_POST
 @refusable
+@access.taking_part
 @access.owned
 def report(request: Request, battle: Battle) -> HttpResponse:
     reason = request.POST.get("reason", "")
@@ -29,6 +30,7 @@ def report(request: Request, battle: Battle) -> HttpResponse:
 
 @require_POST
 @refusable
+@access.taking_part
 def appeal(request: Request) -> HttpResponse:
     """Only the person whose prompt was blocked may appeal."""
     try:

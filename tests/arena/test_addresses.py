@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
 
-from arena.addresses import UNKNOWN, client_prefix, group_key, parse
+from arena.addresses import UNKNOWN, client_prefix, parse
 
 
 def prefix(peer: str, forwarded: str | None = None) -> str:
@@ -63,14 +63,6 @@ def test_a_typing_error_in_the_proxies_is_one_clear_line(settings) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.0/99"]
     with pytest.raises(ImproperlyConfigured, match="AGON_TRUSTED_PROXIES"):
         prefix("10.0.0.1")
-
-
-def test_group_keys_are_opaque_stable_and_keyed(settings) -> None:
-    key = group_key("198.51.100.1/32")
-    assert key == group_key("198.51.100.1/32") != group_key("198.51.100.2/32")
-    assert len(key) == 32 and "198" not in key
-    settings.SECRET_KEY = "another"
-    assert group_key("198.51.100.1/32") != key
 
 
 @pytest.mark.parametrize(
