@@ -19,6 +19,26 @@ class Decision(models.TextChoices):
     DISMISSED = "dismissed", _("no action")
 
 
+class ReportQuerySet(models.QuerySet["Report"]):
+    def open(self) -> "ReportQuerySet":
+        """What nobody has decided yet, oldest first."""
+        return self.filter(decision="").order_by("created_at", "id")
+
+    def of(self, visitor: Visitor) -> "ReportQuerySet":
+        """What a person reported, newest first, with what became of it."""
+        return self.filter(visitor=visitor).order_by("-created_at")
+
+
+class AppealQuerySet(models.QuerySet["Appeal"]):
+    def open(self) -> "AppealQuerySet":
+        """What nobody has decided yet, oldest first."""
+        return self.filter(decision="").order_by("created_at", "id")
+
+    def of(self, visitor: Visitor) -> "AppealQuerySet":
+        """A person's appeals, newest first: `decision` and `note` are what a moderator answered."""
+        return self.filter(block__visitor=visitor).select_related("block").order_by("-created_at")
+
+
 class Complaint(models.Model):
     """What a report and an appeal share: a person waits for a moderator's decision."""
 
@@ -60,6 +80,8 @@ class Appeal(Complaint):
     text = models.TextField(max_length=1000, blank=True)
     created_at = models.DateTimeField(default=now)
 
+    objects = AppealQuerySet.as_manager()
+
     class Meta(Complaint.Meta):
         indexes = [models.Index(fields=["created_at"], condition=Q(decision=""), name="appeal_open")]
 
@@ -83,6 +105,8 @@ class Report(Complaint):
     reason = models.CharField(max_length=8, choices=ReportReason.choices)
     text = models.TextField(max_length=1000, blank=True)
     created_at = models.DateTimeField(default=now)
+
+    objects = ReportQuerySet.as_manager()
 
     class Meta(Complaint.Meta):
         indexes = [models.Index(fields=["created_at"], condition=Q(decision=""), name="report_open")]
