@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -55,4 +56,14 @@ class Env:
         return result
 
     def names(self, name: str, default: str = "") -> list[str]:
-        return [part.strip() for part in self.source.get(name, default).split(",") if part.strip()]
+        """Separated by commas or, which suits files, by lines."""
+        return [part.strip() for part in self.text(name, default).replace("\n", ",").split(",") if part.strip()]
+
+
+def with_password(url: str, password: str) -> str:
+    """`url` with `password` where it has none of its own."""
+    parts = urlsplit(url)
+    if not password or parts.password or not parts.hostname:
+        return url
+    user, _, place = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}"))

@@ -35,6 +35,18 @@ def seed_demo() -> bool:
     return True
 
 
+def collect_static() -> None:
+    """Copy, hash and compress the static files into STATIC_ROOT; production serves nothing else."""
+    call_command("collectstatic", verbosity=0, interactive=False)
+
+
+def follow_engine() -> None:
+    """The rows of our own engine follow AGON_ENGINE_URL and folders that moved."""
+    from arena.demo import refresh
+
+    refresh()
+
+
 def disconnect() -> None:
     """Close every connection and pool, so that no thread of a pool is alive when processes are started."""
     for alias in connections:

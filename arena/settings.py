@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from redis.connection import parse_url
 
 from arena import embedded
-from arena.env import Env
+from arena.env import Env, with_password
 from arena.secrets_local import local_secret
 
 env = Env()
@@ -96,6 +96,8 @@ TEMPLATES = [
 
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------
 _dsn = conninfo_to_dict(env.text("DATABASE_URL") or embedded.database_url())
+if password := env.text("AGON_DATABASE_PASSWORD"):
+    _dsn["password"] = password
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -119,7 +121,7 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Valkey: streams, limits, broker, broadcasts --------------------------------------------------------------------
-REDIS_URL = env.text("REDIS_URL") or embedded.redis_url()
+REDIS_URL = with_password(env.text("REDIS_URL") or embedded.redis_url(), env.text("AGON_REDIS_PASSWORD"))
 CHANNEL_PREFIX = f"agon{parse_url(REDIS_URL).get('db', 0)}"  # databases of one server share their channels
 CHANNEL_LAYERS = {
     "default": {
@@ -200,7 +202,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 # --- The engine -----------------------------------------------------------------------------------------------------
 MODELS_DIR = Path(env.text("AGON_MODELS_DIR") or VAR / "models")
-ENGINE_KEY_FILE = VAR / "engine.key"
+ENGINE_URL = env.text("AGON_ENGINE_URL")  # of our engine, when it is not on this machine's socket
+ENGINE_KEY = env.text("AGON_ENGINE_KEY")
+ENGINE_KEY_FILE = VAR / "engine.key"  # made by the engine's first start where no key is given
 ENGINE_MODEL_FILE = VAR / "engine.model"  # written by `manage.py fetch_model ID --switch`, read by arena/processes.py
 DISPATCH = {  # see inference.dispatch.DispatchLimits
     "waiting_per_client": env.number("AGON_DISPATCH_WAITING_PER_CLIENT", 8, least=1),

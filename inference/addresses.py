@@ -3,6 +3,7 @@
 import ipaddress
 from urllib.parse import urlsplit, urlunsplit
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
@@ -28,6 +29,11 @@ def normal(base_url: str) -> str:
     if parts.path.endswith("/chat/completions"):
         raise _refused(_("leave out /chat/completions: the address of the API's root is wanted, like https://host/v1"))
     return urlunsplit((parts.scheme, parts.netloc, parts.path or "/v1", "", ""))
+
+
+def of_our_engine() -> str:
+    """AGON_ENGINE_URL in its one written form, "" when it is unset. Raises ValidationError."""
+    return normal(settings.ENGINE_URL) if settings.ENGINE_URL else ""
 
 
 def _refused(message: str) -> ValidationError:

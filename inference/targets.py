@@ -6,7 +6,7 @@ import logging
 from django.conf import settings
 from django.db import connections
 
-from inference.addresses import is_local
+from inference.addresses import is_local, of_our_engine
 from inference.dispatch import Dispatcher, DispatchLimits
 from inference.models import Deployment, EndpointKind, EngineEndpoint
 from inference.sealed import WrongSealKey
@@ -18,11 +18,15 @@ log = logging.getLogger(__name__)
 def key_of(endpoint: EngineEndpoint) -> str:
     """The endpoint's key; "" = none. Raises WrongSealKey.
 
-    An engine of ours on this machine without a key in its row uses the key that was made at its first start
-    (`settings.ENGINE_KEY_FILE`); that file's content is never sent to another machine.
+    An engine of ours without a key in its row, on this machine or at the very address that AGON_ENGINE_URL names, uses the
+    engine's own key: AGON_ENGINE_KEY, else the one that was made at its first start (`settings.ENGINE_KEY_FILE`). Neither is
+    ever sent anywhere else.
     """
-    if endpoint.sealed_key or endpoint.kind != EndpointKind.ENGINE or not is_local(endpoint.base_url):
+    own = is_local(endpoint.base_url) or endpoint.base_url == of_our_engine()
+    if endpoint.sealed_key or endpoint.kind != EndpointKind.ENGINE or not own:
         return endpoint.open_key()
+    if settings.ENGINE_KEY:
+        return str(settings.ENGINE_KEY)
     try:
         return settings.ENGINE_KEY_FILE.read_text().strip()
     except FileNotFoundError:

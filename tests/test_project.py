@@ -123,7 +123,7 @@ def test_each_task_route_has_a_worker() -> None:
     from django.conf import settings
 
     consumed = set()
-    for row in processes.workers():
+    for row in processes.workers(processes.Layout()):
         if "-Q" in row.argv:
             consumed |= set(row.argv[row.argv.index("-Q") + 1].split(","))
     routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()} | {settings.CELERY_TASK_DEFAULT_QUEUE}
@@ -131,7 +131,11 @@ def test_each_task_route_has_a_worker() -> None:
 
 
 def test_long_jobs_have_a_node_of_their_own() -> None:
-    queues = {row.name: row.argv[row.argv.index("-Q") + 1] for row in processes.workers() if "-Q" in row.argv}
+    queues = {
+        row.name: row.argv[row.argv.index("-Q") + 1]
+        for row in processes.workers(processes.Layout())
+        if "-Q" in row.argv
+    }
     assert [name for name, names in queues.items() if "export" in names] == ["worker-long"]
     assert queues["worker-long"] == "export"
 

@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = re.compile(r"\b(AGON_[A-Z][A-Z_]*[A-Z]|DATABASE_URL|REDIS_URL)\b")
+NAME = re.compile(r"\b(AGON_[A-Z][A-Z_]*?[A-Z]|DATABASE_URL|REDIS_URL)(?:_FILE)?\b")  # NAME_FILE is NAME, from a file
 ELSEWHERE = {"AGON_TORCH_INDEX", "AGON_TEST_DATA"}  # the Makefile's and the tests'
 
 
 def read_by_code() -> set[str]:
-    quoted = re.compile(r"""["'](AGON_[A-Z_]+|DATABASE_URL|REDIS_URL)["']""")
+    quoted = re.compile(r"""["'](AGON_[A-Z_]+?|DATABASE_URL|REDIS_URL)(?:_FILE)?["']""")
     files = [path for folder in ("arena", "inference", "ranking", "datasets") for path in (ROOT / folder).rglob("*.py")]
     assert len(files) > 100
     return {name for path in files for name in quoted.findall(path.read_text())}

@@ -6,6 +6,7 @@ from typing import Any
 from arena import registry
 from arena.embedded import run_dir
 from arena.models import Contestant
+from inference.addresses import of_our_engine
 from inference.demo.roster import ROSTER, DemoContestant
 from inference.models import Adapter, Deployment, EndpointKind, EngineEndpoint
 from inference.target import UNIX
@@ -14,7 +15,8 @@ ENGINE = "local-engine"
 
 
 def engine_url() -> str:
-    return f"{UNIX}{run_dir() / 'engine.sock'}"
+    """AGON_ENGINE_URL, else the socket of the engine that `up` runs here."""
+    return of_our_engine() or f"{UNIX}{run_dir() / 'engine.sock'}"
 
 
 def seed_roster() -> list[Contestant]:

@@ -20,9 +20,9 @@ class AlreadyManaged(RuntimeError):
 def servers(durable: bool = True) -> list[Process]:
     """Rows for what no URL names: PostgreSQL without DATABASE_URL, Valkey without REDIS_URL."""
     rows = []
-    if not os.environ.get("DATABASE_URL"):
+    if not paths.named("DATABASE_URL"):
         rows.append(postgres.process(durable))
-    if not os.environ.get("REDIS_URL"):
+    if not paths.named("REDIS_URL"):
         rows.append(valkey.process())
     return rows
 
@@ -59,7 +59,7 @@ def running(durable: bool = True) -> Iterator[None]:
                 children.append((child, row))
             for child, row in children:
                 wait_until_ready(row, child)
-            if not os.environ.get("DATABASE_URL"):
+            if not paths.named("DATABASE_URL"):
                 postgres.ensure_database()
             yield
         finally:

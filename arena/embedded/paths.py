@@ -21,6 +21,11 @@ def var_dir() -> Path:
     return Path(os.path.abspath(os.environ.get("AGON_VAR") or PROJECT / "var"))
 
 
+def named(variable: str) -> bool:
+    """Is DATABASE_URL or REDIS_URL given, by itself or as a file? Then nothing is embedded in its place."""
+    return bool(os.environ.get(variable) or os.environ.get(f"{variable}_FILE"))
+
+
 def run_dir() -> Path:
     """Our own sockets, locks and ready marks (mode 0700, ours); falls back to a short path like the servers' sockets."""
     return short_enough(var_dir() / "run", "engine.sock")

@@ -12,13 +12,24 @@ from arena.supervisor.process import Account, Process
 DATABASES = 64  # the tests take one per worker
 
 
-def process() -> Process:
-    """The row of the process table.
+def policy() -> dict[str, str]:
+    """What any Valkey of ours is told, here and in compose.yaml.
 
     Snapshots (RDB), no append-only file: what is in here may be lost (streams are published again from PostgreSQL,
     tasks are found by the sweeper), so a quick restart and no fsync per write are worth more. Memory is bounded and nothing
     is evicted: a full Valkey says so in an error instead of dropping tasks silently.
     """
+    return {
+        "save": "300 1",
+        "appendonly": "no",
+        "stop-writes-on-bgsave-error": "no",
+        "maxmemory": os.environ.get("AGON_VALKEY_MAXMEMORY", "256mb"),
+        "maxmemory-policy": "noeviction",
+    }
+
+
+def process() -> Process:
+    """The row of the process table."""
     user = paths.account()
     server, folder, address = binaries.valkey_server(user), paths.valkey_dir(), paths.valkey_socket()
     settings = {
@@ -27,11 +38,7 @@ def process() -> Process:
         "unixsocketperm": "700",
         "dir": str(folder),
         "pidfile": str(folder / "valkey.pid"),
-        "save": "300 1",
-        "appendonly": "no",
-        "stop-writes-on-bgsave-error": "no",
-        "maxmemory": os.environ.get("AGON_VALKEY_MAXMEMORY", "256mb"),
-        "maxmemory-policy": "noeviction",
+        **policy(),
         "databases": str(DATABASES),
         "daemonize": "no",
         "loglevel": "warning",

@@ -48,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
     queue.add_argument("--max-waiting", type=int, default=512, help="in all (default %(default)s)")
     net = p.add_argument_group("network")
     net.add_argument("--uds", type=Path, metavar="PATH", help="listen on a unix socket instead of TCP")
-    net.add_argument("--host", default="127.0.0.1", help="other than loopback needs AGON_ENGINE_KEY")
+    net.add_argument(
+        "--host", default="127.0.0.1", help="other than loopback needs AGON_ENGINE_KEY or AGON_ENGINE_KEY_FILE"
+    )
     net.add_argument("--port", type=int, default=8400, help="0 = any free one (default %(default)s)")
     net.add_argument(
         "--key-file", type=Path, default=keys.DEFAULT_FILE, help="made at first start (default %(default)s)"
@@ -79,8 +81,10 @@ def listen(args: argparse.Namespace) -> tuple[socket.socket, str]:
     """The listening socket and its URL. Raises ConfigError."""
     if args.uds is not None:
         return sockets.listen_unix(args.uds), f"unix:{args.uds}"
-    if not sockets.is_loopback(args.host) and not os.environ.get(keys.ENV):
-        raise ConfigError(f"--host {args.host} opens the engine to others: set {keys.ENV} explicitly, or use 127.0.0.1")
+    if not sockets.is_loopback(args.host) and not keys.given_key():
+        raise ConfigError(
+            f"--host {args.host} opens the engine to others: set {keys.ENV} or {keys.FILE_ENV}, or use 127.0.0.1"
+        )
     sock = sockets.listen_tcp(args.host, args.port)
     host = f"[{args.host}]" if ":" in args.host else args.host
     return sock, f"http://{host}:{sock.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""The engine's bearer key: from AGON_ENGINE_KEY, else from a file that the first start makes."""
+"""The engine's bearer key: from AGON_ENGINE_KEY or the file that AGON_ENGINE_KEY_FILE names, else made at the first start."""
 
 from __future__ import annotations
 
@@ -11,20 +11,33 @@ from pathlib import Path
 from inference.engine.config import ConfigError
 
 ENV = "AGON_ENGINE_KEY"
+FILE_ENV = "AGON_ENGINE_KEY_FILE"  # a secret that somebody else made; never created or changed here
 DEFAULT_FILE = Path("var/engine.key")
 MIN_CHARS = 16
 
 log = logging.getLogger(__name__)
 
 
-def engine_key(path: Path = DEFAULT_FILE, environ: os._Environ[str] | dict[str, str] = os.environ) -> str:
+Environ = os._Environ[str] | dict[str, str]
+
+
+def given_key(environ: Environ = os.environ) -> str:
+    """The key that the operator gave explicitly, "" when none. Raises ConfigError for a file that cannot be read."""
+    if path := environ.get(FILE_ENV):
+        try:
+            return Path(path).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{FILE_ENV}={path} cannot be read ({error})") from None
+    return environ.get(ENV, "").strip()
+
+
+def engine_key(path: Path = DEFAULT_FILE, environ: Environ = os.environ) -> str:
     """The key. Two first starts at once agree on one; the file is never seen half-written or readable by others.
 
     Raises ConfigError for a key that is too short or a file that cannot be read or made.
     """
-    given = environ.get(ENV, "").strip()
-    if given:
-        return _checked(given, ENV)
+    if given := given_key(environ):
+        return _checked(given, FILE_ENV if environ.get(FILE_ENV) else ENV)
     try:
         if not path.exists():
             _create(path)

@@ -62,6 +62,19 @@ def test_the_local_engine_key_goes_to_local_engines_only(
     assert read_targets()[0].key == expected
 
 
+def test_the_engine_s_key_goes_to_the_address_that_the_operator_named(
+    db: None, settings: object, tmp_path: Path
+) -> None:
+    settings.ENGINE_KEY_FILE = tmp_path / "none"
+    settings.ENGINE_URL, settings.ENGINE_KEY = "http://engine:8400", "a-secret-of-the-operator"
+    serve(kind="engine", base_url="http://engine:8400/v1")
+    factories.endpoint("other", kind="engine", base_url="http://engine2:8400/v1")
+    Deployment.objects.create(model="m2", endpoint_id="other", upstream_name="up")
+    assert {target.model: target.key for target in read_targets()} == {"m": "a-secret-of-the-operator", "m2": ""}
+    EngineEndpoint.objects.filter(name="e").update(base_url="unix:///run/engine.sock")
+    assert read_targets()[0].key == "a-secret-of-the-operator", "AGON_ENGINE_KEY is the local engine's too"
+
+
 def test_an_engine_that_never_started_has_no_key_yet(db: None, settings: object, tmp_path: Path) -> None:
     settings.ENGINE_KEY_FILE = tmp_path / "none"
     serve(kind="engine", base_url="unix:///run/engine.sock")

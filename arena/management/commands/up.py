@@ -88,6 +88,8 @@ class Command(BaseCommand):
         applied = installation.migrate()
         if applied:
             supervisor.log.say("agon", f"{applied} migrations applied")
+        if settings.PRODUCTION:
+            installation.collect_static()
         if not self.options["no_demo"]:
             installation.seed_demo()
         login = accounts.one_time_login_path()
@@ -135,7 +137,7 @@ class Command(BaseCommand):
             )
 
     def _wipe(self) -> None:
-        if os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL"):
+        if paths.named("DATABASE_URL") or paths.named("REDIS_URL"):
             raise CommandError("--fresh wipes embedded servers only; unset DATABASE_URL and REDIS_URL or empty those")
         folders = [paths.postgres_dir(), paths.valkey_dir(), Path(settings.MEDIA_ROOT)]
         existing = [folder for folder in folders if folder.exists()]

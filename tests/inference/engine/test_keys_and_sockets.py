@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.engine.__main__ import listen, parser
 from inference.engine.config import ConfigError
 from inference.engine.keys import authorised, engine_key
 from inference.engine.sockets import is_loopback, listen_tcp, listen_unix
@@ -47,6 +48,33 @@ def test_the_environment_wins_and_bad_keys_are_refused(tmp_path: Path) -> None:
         engine_key(path, {})
     with pytest.raises(ConfigError, match="--key-file"):
         engine_key(tmp_path, {})
+
+
+def test_a_named_secret_file_is_read_and_never_made(tmp_path: Path) -> None:
+    secret, made = tmp_path / "engine_key", tmp_path / "var" / "engine.key"
+    environ = {"AGON_ENGINE_KEY_FILE": str(secret)}
+    with pytest.raises(ConfigError, match="AGON_ENGINE_KEY_FILE=.*cannot be read"):
+        engine_key(made, environ)
+    secret.write_text("from-a-secret-file\n")
+    secret.chmod(0o444)
+    assert engine_key(made, environ | {"AGON_ENGINE_KEY": "from-the-environment"}) == "from-a-secret-file"
+    assert mode(secret) == 0o444 and not made.exists()
+    secret.chmod(0o644)
+    secret.write_text("short")
+    with pytest.raises(ConfigError, match="AGON_ENGINE_KEY_FILE must have at least 16"):
+        engine_key(made, environ)
+
+
+def test_other_addresses_open_with_a_given_key_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGON_ENGINE_KEY", raising=False)
+    args = parser().parse_args(["--model", "m", "--host", "0.0.0.0", "--port", "0"])
+    with pytest.raises(ConfigError, match="opens the engine to others: set AGON_ENGINE_KEY or AGON_ENGINE_KEY_FILE"):
+        listen(args)
+    (tmp_path / "engine_key").write_text("k" * 20)
+    monkeypatch.setenv("AGON_ENGINE_KEY_FILE", str(tmp_path / "engine_key"))
+    sock, url = listen(args)
+    sock.close()
+    assert url.startswith("http://0.0.0.0:")
 
 
 def test_authorisation() -> None:
