@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.admin.sites import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy
 
@@ -12,6 +12,11 @@ from django.utils.translation import gettext_lazy
 class AgonAdminSite(AdminSite):
     site_header = site_title = "Agon"
     index_title = gettext_lazy("Operations")
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        from arena.sign_in import throttled
+
+        return throttled(super().login)(request, extra_context)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """One's own password."""

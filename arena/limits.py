@@ -1,4 +1,6 @@
-"""How often one visitor and one address prefix may ask: two token buckets in Valkey, taken from together or not at all.
+"""How often somebody may ask: token buckets in Valkey, several taken from together or not at all.
+
+Prompts cost their visitor and their address prefix a token each; sign-ins (`arena/sign_in.py`) have buckets of their own.
 
 The script runs atomically on the server and uses the server's clock, so that any number of web processes agree. When
 Valkey cannot be reached the answer is no (503, "try again"): a prompt could not be streamed without it either.
@@ -6,6 +8,7 @@ Valkey cannot be reached the answer is no (503, "try again"): a prompt could not
 
 from functools import lru_cache
 from math import ceil
+from typing import NamedTuple
 from uuid import UUID
 
 import redis
@@ -41,18 +44,31 @@ return '0'
 """
 
 
-def take(visitor: UUID | None, group: str) -> float:
-    """Take one token of the visitor and one of the prefix: 0.0 when both had one, else seconds until both will.
+class Bucket(NamedTuple):
+    """Holds at most `burst` tokens, gets `per_minute` back. `name` is its key in Valkey, after "limit:"."""
+
+    name: str
+    burst: int
+    per_minute: int
+
+
+def take_from(*buckets: Bucket) -> float:
+    """Take one token of each: 0.0 when all had one, else (nothing is taken) seconds until all will.
 
     Raises redis.RedisError when Valkey cannot be reached within TIMEOUT_S.
     """
-    keys, rates = [], []
-    if visitor is not None:
-        keys.append(f"limit:visitor:{visitor.hex}")
-        rates += [settings.LIMIT_VISITOR_BURST, settings.LIMIT_VISITOR_PER_MINUTE / 60]
-    keys.append(f"limit:prefix:{group}")
-    rates += [settings.LIMIT_PREFIX_BURST, settings.LIMIT_PREFIX_PER_MINUTE / 60]
+    keys = [f"limit:{bucket.name}" for bucket in buckets]
+    rates = [number for bucket in buckets for number in (bucket.burst, bucket.per_minute / 60)]
     return float(_script(settings.REDIS_URL)(keys=keys, args=rates))
+
+
+def take(visitor: UUID | None, group: str) -> float:
+    """`take_from` the visitor's bucket, if there is one, and the prefix'."""
+    prefix = Bucket(f"prefix:{group}", settings.LIMIT_PREFIX_BURST, settings.LIMIT_PREFIX_PER_MINUTE)
+    if visitor is None:
+        return take_from(prefix)
+    own = Bucket(f"visitor:{visitor.hex}", settings.LIMIT_VISITOR_BURST, settings.LIMIT_VISITOR_PER_MINUTE)
+    return take_from(own, prefix)
 
 
 def charge(visitor: UUID | None, group: str) -> None:

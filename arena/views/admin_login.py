@@ -8,11 +8,13 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from arena import accounts
+from arena.sign_in import throttled
 
 
 @never_cache
 @sensitive_variables("token")
 @require_http_methods(["GET", "POST"])
+@throttled
 def admin_login(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "GET":
         return render(request, "admin_login/confirm.html")
