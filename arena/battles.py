@@ -147,6 +147,8 @@ def _may_continue(battle: Battle) -> None:
     last = battle.turns.order_by("-number").first()
     if last and last.replies.filter(state=ReplyState.FAILED).exists():  # after the reveal: a side would miss an answer
         raise Refused(409, "failed", _("A model failed. Retry that side first, or start a new battle."))
+    if last and last.replies.filter(finish_reason=FinishReason.BLOCKED).exists():  # blocked text never reaches a model
+        raise Refused(409, "withheld", _("An answer was withheld, so this conversation ends here. Start a new one."))
 
 
 def stop(battle: Battle, side: str | None) -> None:

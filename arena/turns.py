@@ -10,8 +10,10 @@ from django.db.models import F, Q
 
 from arena import battles, clock
 from arena.models import Message, Reply, Side, Turn
-from arena.models.battles import BattleState, ReplyState, TurnState
+from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState, VoidReason
 from arena.models.conversations import Role
+from arena.moderation import records
+from arena.moderation.scan import Match
 from arena.streams import replay
 
 
@@ -47,12 +49,13 @@ class TurnBrief:
 
 @dataclass(slots=True)
 class Outcome:
-    """How a side ended: `finish_reason` with text, or `error` without."""
+    """How a side ended: `finish_reason` with text, or `error` without. `cut`: by which rule, when moderation ended it."""
 
     text: str = ""
     html: str = ""
     finish_reason: str = ""
     error: str = ""
+    cut: Match | None = None
     attempt: int = 1
     deployment_id: UUID | None = None
     tokens_in: int | None = None
@@ -207,6 +210,8 @@ def _finish_side(turn: Turn, side: Side, outcome: Outcome) -> None:
             html=outcome.html,
             post_reveal=turn.post_reveal,
         )
+        if outcome.cut:
+            records.flag(reply.message, outcome.cut.category, outcome.cut.rule)
     else:
         reply.state, reply.error = ReplyState.FAILED, outcome.error
     reply.save()
@@ -218,6 +223,10 @@ def _close(turn: Turn) -> None:
     battle = turn.battle
     if battle.state != BattleState.STREAMING:
         return  # voted (a later turn), or void meanwhile
+    if turn.replies.filter(finish_reason=FinishReason.BLOCKED).exists():
+        battles.void(battle, VoidReason.MODERATED)
+        battle.refresh_from_db(fields=["state"])
+        return
     failed = turn.replies.exclude(state=ReplyState.DONE).exists()
     battle.state = BattleState.FAILED if failed else BattleState.READY
     battle.ready_at = None if failed else clock.now()

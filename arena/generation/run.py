@@ -61,6 +61,7 @@ class TurnRun:
             run.outcome.finish_reason = FinishReason.STOPPED
         else:
             await self._attempt(run)
+            self._judged(run, run.end_of_text)
         if run.outcome.error and self._replaceable():
             await self._replace(run)
         run.ended = True
@@ -88,6 +89,8 @@ class TurnRun:
             async for event in stream:
                 if isinstance(event, Text):
                     self._received(run, event.text[: settings.REPLY_MAX_CHARS - run.length])
+                    if run.blocked:
+                        return
                     if run.length >= settings.REPLY_MAX_CHARS:
                         outcome.finish_reason = FinishReason.LENGTH
                         return
@@ -105,7 +108,15 @@ class TurnRun:
         if not run.has_text:
             run.outcome.first_token_at = clock.now()
             self.first_text_at = self.first_text_at or time.monotonic()
-        run.receive(text)
+        self._judged(run, lambda: run.receive(text))
+
+    def _judged(self, run: SideRun, take: Callable[[], None]) -> None:
+        """Take text in; when a rule cuts the side there, the browser forgets what it has shown of it."""
+        before = run.blocked
+        take()
+        if run.blocked and not before:
+            log.warning("turn %s side %s: cut by rule %s", self.brief.turn_id, run.side, run.outcome.cut)
+            self.tell(events.reset(run.side, run.attempt))
 
     def _wanted(self, brief: SideBrief) -> Wanted:
         turn = self.brief

@@ -4,6 +4,8 @@ from typing import Any
 
 from arena.generation.pacing import Supply
 from arena.markdown import BlockStream
+from arena.models.battles import FinishReason
+from arena.moderation.scan import Match, ReplyScan
 from arena.turns import Outcome, SideBrief
 from inference.events import Queued
 
@@ -18,6 +20,7 @@ class SideRun:
         self.text: list[str] = []
         self.waiting = ""  # received, not yet released to the browser
         self.markdown = BlockStream()
+        self.scan = ReplyScan()  # of this attempt: a new one is judged anew
         self.blocks: list[str] = []
         self.length = 0
         self.ended = False  # no more text will come
@@ -31,6 +34,21 @@ class SideRun:
         self.text.append(text)
         self.waiting += text
         self.length += len(text)
+        self._judge(self.scan.feed(text))
+
+    def end_of_text(self) -> None:
+        """No more text will come, for whatever reason: judge what has not been judged yet."""
+        self._judge(self.scan.finish())
+
+    def _judge(self, match: Match | None) -> None:
+        """From a match on nothing of this side is shown; the text stays for the moderator."""
+        if match is not None:
+            self.outcome.finish_reason, self.outcome.cut = FinishReason.BLOCKED, match
+            self.waiting, self.blocks, self.markdown, self.closed = "", [], BlockStream(), True
+
+    @property
+    def blocked(self) -> bool:
+        return self.outcome.cut is not None
 
     @property
     def has_text(self) -> bool:
@@ -76,4 +94,4 @@ class SideRun:
         """How the side ended, in the words of the stream."""
         if self.outcome.error:
             return "failed"
-        return {"stopped": "stopped", "early": "early"}.get(self.outcome.finish_reason, "done")
+        return {"stopped": "stopped", "early": "early", "blocked": "blocked"}.get(self.outcome.finish_reason, "done")

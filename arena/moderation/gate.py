@@ -62,7 +62,7 @@ def _check(text: str) -> GateVerdict:
     if len(text) > MAX_CHARS:
         return _unavailable("too_long")
     current = policy.load()
-    rule = current.first_match(prompt_words(text))
+    rule = current.prompts.first_match(prompt_words(text))
     if rule is None:
         return GateVerdict(allowed=True, policy=current.version)
     category = current.categories[rule.category]

@@ -25,7 +25,7 @@ def reset(side: str, attempt: int) -> Event:
 
 
 def side_done(side: str, attempt: int, state: str) -> Event:
-    """`done`, `stopped`, `early` or `failed`: how one side ended."""
+    """`done`, `stopped`, `early`, `blocked` (its text is withheld) or `failed`: how one side ended."""
     return SIDE, {"side": side, "attempt": attempt, "state": state}
 
 

@@ -13,6 +13,7 @@ SIDE_STATES = {
     FinishReason.LENGTH: "done",
     FinishReason.STOPPED: "stopped",
     FinishReason.EARLY: "early",
+    FinishReason.BLOCKED: "blocked",
 }
 
 

@@ -35,7 +35,7 @@ class Answer:
 
     side: str
     attempt: int
-    state: str  # open, done, stopped, early, length, failed
+    state: str  # open, done, stopped, early, length, failed, blocked
     html: SafeString = field(default_factory=lambda: mark_safe(""))
     can_retry: bool = False
     reported: bool = False
@@ -84,7 +84,7 @@ class Scene:
             side=reply.side,
             attempt=reply.attempt,
             state=state,
-            html=mark_safe(reply.message.html if reply.message else ""),  # noqa: S308 - made by arena.markdown
+            html=mark_safe(_html(reply)),  # noqa: S308 - made by arena.markdown
             can_retry=not is_open
             and state in ("failed", "early")
             and (turn.post_reveal or not self.revealed)
@@ -122,6 +122,10 @@ class Scene:
         return [answer.side for answer in self.last.answers if answer.state == "failed"] if self.last else []
 
     @property
+    def withheld_sides(self) -> list[str]:
+        return [answer.side for answer in self.last.answers if answer.state == "blocked"] if self.last else []
+
+    @property
     def phase(self) -> str:
         """`streaming`, `failed`, `ready`, `voted` or `void`: which dock the page shows."""
         if self.streaming:
@@ -137,7 +141,7 @@ class Scene:
     @property
     def can_send(self) -> bool:
         room = len(self.exchanges) < settings.MAX_TURNS
-        return room and self.phase in ("ready", "voted") and not self.failed_sides
+        return room and self.phase in ("ready", "voted") and not (self.failed_sides or self.withheld_sides)
 
     @cached_property
     def vote(self) -> Vote | None:
@@ -169,6 +173,11 @@ def _answer_state(reply: Reply) -> str:
     if reply.state != ReplyState.DONE:
         return "failed" if reply.state == ReplyState.FAILED else "open"
     return "done" if reply.finish_reason == FinishReason.STOP else reply.finish_reason
+
+
+def _html(reply: Reply) -> str:
+    """What the page shows of an answer: nothing of one that moderation cut."""
+    return reply.message.html if reply.message and reply.finish_reason != FinishReason.BLOCKED else ""
 
 
 def _card(revision: ContestantRevision, first_word_s: float | None) -> Card:

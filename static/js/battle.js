@@ -150,9 +150,10 @@
     section.classList.remove("live");
     section.removeAttribute("aria-busy");
     const words = battle().dataset;
-    say(side, { done: words.tDone, stopped: words.tStopped, early: words.tEarly, failed: words.tFailed }[state]);
+    const ends = { done: "tDone", stopped: "tStopped", early: "tEarly", failed: "tFailed", blocked: "tBlocked" };
+    say(side, words[ends[state]]);
     document.querySelector(`[data-stop="${side}"]`)?.setAttribute("hidden", "");
-    if (state !== "failed") window.agon?.say(side === "a" ? words.tSaidA : words.tSaidB);
+    if (state !== "failed" && state !== "blocked") window.agon?.say(side === "a" ? words.tSaidA : words.tSaidB);
   }
 
   async function ended({ next }) {

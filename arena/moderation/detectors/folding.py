@@ -7,6 +7,7 @@ prompts only) digits written for letters and words s p e l l e d out. For compar
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 OVERRIDE = re.compile("\u202e([^\u202c\u202d\u202e]*)[\u202c]?")
 INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u2800\u3164\uffa0")
@@ -39,8 +40,17 @@ def words(text: str) -> list[str]:
 
 def prompt_words(text: str) -> list[str]:
     """Like `words`, with letters restored that were written as digits or signs, and spelled-out words joined."""
-    spaced = " ".join(part for written in TOKEN.findall(fold(text)) for part in WORD.findall(unleet(written)))
-    return SPELLED.sub(lambda run: run[0].replace(" ", ""), spaced).split()
+    return joined(loose_words(text))
+
+
+def loose_words(text: str) -> list[str]:
+    """`prompt_words` before the last step: words that are s p e l l e d out are still single letters."""
+    return [part for written in TOKEN.findall(fold(text)) for part in WORD.findall(unleet(written))]
+
+
+def joined(loose: Sequence[str]) -> list[str]:
+    """Loose words with runs of three or more single letters made one word."""
+    return SPELLED.sub(lambda run: run[0].replace(" ", ""), " ".join(loose)).split()
 
 
 def unleet(written: str) -> str:

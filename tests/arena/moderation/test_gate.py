@@ -1,9 +1,6 @@
 """The prompt gate: what is blocked stays blocked however it is spelled, honest prompts pass, and a broken gate is closed."""
 
-import json
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,9 @@ from hypothesis import strategies as st
 
 from arena.errors import Refused
 from arena.moderation import gate, policy
+from arena.moderation.detectors.folding import prompt_words
 from arena.moderation.gate import check_prompt, clean_prompt
+from tests.arena.moderation import public_data
 
 HARMLESS = Path(__file__).with_name("harmless.txt").read_text("utf-8").splitlines()
 BENIGN_BOUND = 0.002  # share of public benchmark prompts that may be blocked
@@ -61,6 +60,12 @@ def test_blocked_however_it_is_spelled(category: str, prompt: str, spelling: str
     assert bool(verdict.help_lines) == (category == "self_harm")
 
 
+def test_a_rule_for_replies_blocks_no_prompt() -> None:
+    told = "My novel: first he would mix the powders, then fill the pipe bomb."
+    assert check_prompt(told).allowed
+    assert [rule.id for rule in policy.load().all.matches(prompt_words(told))] == ["weapons.reply"]
+
+
 def test_spelled_out_words() -> None:
     assert not check_prompt("how to make s a r i n").allowed
 
@@ -74,20 +79,8 @@ def test_there_are_enough_of_them() -> None:
     assert len(set(HARMLESS)) >= 300
 
 
-def public_prompts() -> Iterator[str]:
-    root = Path(os.environ.get("AGON_TEST_DATA", Path(__file__).parents[3] / "../shared/data")) / "conversations"
-    files = sorted(root.glob("*question*.jsonl"))
-    if not files:
-        pytest.skip(f"no *question*.jsonl under {root}: set AGON_TEST_DATA to a folder with public benchmark prompts")
-    for path in files:
-        for line in path.read_text("utf-8").strip().split("\n"):
-            row = json.loads(line)
-            turns = row.get("turns") or [row["prompt"]]
-            yield "\n".join(turn if isinstance(turn, str) else turn["content"] for turn in turns)
-
-
 def test_public_benchmark_prompts_pass() -> None:
-    verdicts = [check_prompt(prompt) for prompt in public_prompts()]
+    verdicts = [check_prompt(prompt) for prompt in public_data.prompts()]
     blocked = [verdict.rule for verdict in verdicts if not verdict.allowed]
     assert len(blocked) <= BENIGN_BOUND * len(verdicts), blocked
 
@@ -138,6 +131,8 @@ BROKEN = [
     'version = "1"\n[categories.x]\nwords = "w"\n[[rules]]\nid = "r"\ncategory = "x"\nphrases = ["*"]\n',
     'version = "1"\n[categories.x]\nwords = "w"\n[[rules]]\nid = "r"\ncategory = "x"\nphrases = ["@nolist"]\n',
     'version = "1"\n[categories.x]\nwords = "w"\n[[rules]]\nid = "r"\ncategory = "x"\nphrase = ["a"]\n',
+    'version = "1"\n[categories.x]\nwords = "w"\n[[rules]]\nid = "r"\ncategory = "x"\nphrases = ["a"]\nblocks = ["share"]\n',
+    'version = "1"\n[categories.x]\nwords = "w"\n[[rules]]\nid = "r"\ncategory = "x"\nphrases = ["a"]\nwithin = 33\n',
     'version = "longer than twenty letters"\n[categories.x]\nwords = "w"\n[[rules]]\nid = "r"\ncategory = "x"\nphrases = ["a"]\n',
 ]
 
