@@ -22,7 +22,7 @@ FROM python:${PYTHON} AS code
 RUN groupadd --gid 10001 agon && useradd --uid 10001 --gid 10001 --home-dir /srv/agon --no-create-home --shell /usr/sbin/nologin agon
 WORKDIR /srv/agon
 # Empty folders that volumes are mounted on: a new volume takes its owner from here.
-RUN install -d -o agon -g agon -m 0750 var var/keys var/media var/models var/releases var/static var/backups
+RUN install -d -o agon -g agon -m 0750 var var/media var/models var/static
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=arena.settings AGON_ENV=production AGON_VAR=/srv/agon/var
 COPY . .

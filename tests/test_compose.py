@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from django.conf import settings
 
 from arena import processes
 from arena.embedded import valkey
@@ -147,7 +148,7 @@ def test_migrations_and_static_files_run_once() -> None:
 def test_data_outlives_its_container() -> None:
     mounted = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
     assert mounted == set(COMPOSE["volumes"])
-    assert {"postgres", "valkey", "keys", "models", "releases", "static"} <= mounted
+    assert {"postgres", "valkey", "media", "models", "static"} == mounted
     made = re.search(r"install -d .* 0750 (.+)", DOCKERFILE)
     assert made
     for name in mounted - {"postgres", "valkey"}:
@@ -167,6 +168,18 @@ def test_secrets_come_from_files() -> None:
     assert used == set(COMPOSE["secrets"])
     assert all(source["file"].startswith("./secrets/") for source in COMPOSE["secrets"].values())
     assert "/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_every_secret_that_production_needs_is_given() -> None:
+    needed = re.findall(r'secret\("(AGON_\w+)"\)', (ROOT / "arena" / "settings.py").read_text())
+    assert len(needed) >= 3
+    for name in needed:
+        assert COMPOSE["x-environment"][f"{name}_FILE"].startswith("/run/secrets/")
+
+
+def test_releases_lie_on_a_volume() -> None:
+    assert settings.RELEASES_DIR.is_relative_to(settings.VAR / "media")
+    assert all("media:/srv/agon/var/media" in SERVICES[name]["volumes"][0] for name in APPS if name != "prepare")
 
 
 def test_no_url_holds_a_password() -> None:
