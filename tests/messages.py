@@ -69,8 +69,18 @@ def sources() -> Iterator[tuple[str, bytes]]:
     for path in python_files():
         yield path.relative_to(ROOT).as_posix(), path.read_bytes()
     for path in template_files():
-        yield path.relative_to(ROOT).as_posix(), f"({templatize(path.read_text('utf-8'))}\n)".encode()
+        yield path.relative_to(ROOT).as_posix(), python_of(path.read_text("utf-8"))
     yield POLICY.relative_to(ROOT).as_posix(), "\n".join(f"_({text!r})" for text in policy_texts()).encode()
+
+
+def python_of(template: str) -> bytes:
+    """A template as Python; in brackets, since its indentation means nothing."""
+    return f"({templatize(template)}\n)".encode()
+
+
+def strings(source: bytes) -> Iterator[tuple[int, str | tuple[str, ...], list[str], str | None]]:
+    """Line, string (or singular and plural), comments for translators, and context of every gettext call."""
+    return extract("python", BytesIO(source), KEYWORDS, COMMENTS, {"encoding": "utf-8"})  # type: ignore[return-value]
 
 
 def policy_texts() -> list[str]:
@@ -83,9 +93,7 @@ def collect(language: str) -> Catalog:
     """Every string of the sources, untranslated."""
     catalog = Stable(language, fuzzy=False, header_comment=HEADER.format(name=Locale.parse(language).english_name))
     for path, source in sources():
-        for line, message, comments, context in extract(
-            "python", BytesIO(source), KEYWORDS, COMMENTS, {"encoding": "utf-8"}
-        ):
+        for line, message, comments, context in strings(source):
             catalog.add(message, locations=[(path, line)], auto_comments=comments, context=context)
     return catalog
 

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import npgettext_lazy
 
 from arena import clock
 
@@ -27,6 +28,16 @@ ICONS = {
     "share": "M12 15V4M8 8l4-4 4 4M5 13v7h14v-7",
     "down": "M12 5v14M6 13l6 6 6-6",
     "send": "M12 19V5M6 11l6-6 6 6",
+}
+
+# What stands before "ago": other languages bend these words there (2 Tage, vor 2 Tagen).
+PAST = {
+    "year": npgettext_lazy("… ago", "%(num)d year", "%(num)d years", "num"),
+    "month": npgettext_lazy("… ago", "%(num)d month", "%(num)d months", "num"),
+    "week": npgettext_lazy("… ago", "%(num)d week", "%(num)d weeks", "num"),
+    "day": npgettext_lazy("… ago", "%(num)d day", "%(num)d days", "num"),
+    "hour": npgettext_lazy("… ago", "%(num)d hour", "%(num)d hours", "num"),
+    "minute": npgettext_lazy("… ago", "%(num)d minute", "%(num)d minutes", "num"),
 }
 
 
@@ -53,6 +64,9 @@ def ago(moment: datetime | None) -> str:
     if moment is None:
         return ""
     seconds = (clock.now() - moment).total_seconds()
-    words = _("just now") if seconds < 60 else _("%(time)s ago") % {"time": timesince(moment, clock.now(), depth=1)}
+    if seconds < 60:
+        words = _("just now")
+    else:
+        words = _("%(time)s ago") % {"time": timesince(moment, clock.now(), time_strings=PAST, depth=1)}
     exact = date_format(timezone.localtime(moment), "Y-m-d H:i:s T")
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
