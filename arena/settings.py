@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "arena.request_log.RequestLog",
+    "arena.api_edge.ApiEdge",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "arena.languages.LanguageMiddleware",
@@ -201,6 +202,9 @@ LOGIN_PREFIX_BURST = env.number("AGON_LOGIN_PREFIX_BURST", 20, least=1)
 LOGIN_PREFIX_PER_MINUTE = env.number("AGON_LOGIN_PREFIX_PER_MINUTE", 6, least=1)
 LOGIN_NAME_BURST = env.number("AGON_LOGIN_NAME_BURST", 10, least=1)
 LOGIN_NAME_PER_MINUTE = env.number("AGON_LOGIN_NAME_PER_MINUTE", 2, least=1)
+API_BURST = env.number("AGON_API_BURST", 60, least=1)
+API_PER_MINUTE = env.number("AGON_API_PER_MINUTE", 120, least=1)
+API_MAX_AGE_S = env.number("AGON_API_MAX_AGE_S", 60)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.number("AGON_MAX_BODY_BYTES", 1_000_000, least=1000)
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from arena.api import api
 from arena.views import admin_login, battle, complaints, health, language, me, pages, share
 
 handler400 = "arena.views.errors.bad_request"
@@ -28,8 +29,10 @@ urlpatterns = [
     re_path(r"^(?P<slug>terms|privacy|about)$", pages.page, name="page"),
     path("datasets", pages.datasets, name="datasets"),
     path("", include("ranking.urls")),
+    path("api", pages.api, name="api"),
+    path("api/v1/", api.urls),
     # kindness: the same pages with a slash at the end, and the icon where browsers look unasked
-    re_path(r"^(?P<page>leaderboard|methodology|datasets|terms|privacy|about)/$", pages.without_slash),
+    re_path(r"^(?P<page>leaderboard|methodology|datasets|api|terms|privacy|about)/$", pages.without_slash),
     path("favicon.ico", pages.icon),
     path("language/", language.choose, name="set_language"),
     path("healthz", health.healthz, name="healthz"),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 
@@ -61,6 +62,7 @@ class Row:
 class Board:
     """A published board. `rows` in its own order: by rank, then rating; models without a rating last."""
 
+    snapshot: UUID
     origin: str
     votes: int
     seed: int
@@ -128,6 +130,7 @@ def board_of(snapshot: BoardSnapshot) -> Board:
     contestants = {str(contestant.pk): contestant for contestant in named}
     rows = [_row(place, figures, contestants) for place, figures in enumerate(snapshot.board["models"])]
     return Board(
+        snapshot=snapshot.pk,
         origin=snapshot.origin,
         votes=snapshot.votes,
         seed=snapshot.seed,

@@ -1,5 +1,6 @@
 """The operator's own pages (/terms, /privacy, /about) and pages that have nothing to show yet."""
 
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
@@ -7,6 +8,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from arena import markdown
+from arena.api import operations
 from arena.models import PageVersion
 from arena.views.access import Request
 
@@ -26,6 +28,11 @@ def page(request: Request, slug: str) -> HttpResponse:
 @require_safe
 def datasets(request: Request) -> HttpResponse:
     return render(request, "pages/datasets.html")
+
+
+@require_safe
+def api(request: Request) -> HttpResponse:
+    return render(request, "pages/api.html", {"operations": operations(), "settings": settings})
 
 
 @require_safe
