@@ -14,6 +14,7 @@ from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
 from arena.body_limit import BodyLimit  # noqa: E402
+from arena.lifespan import lifespan  # noqa: E402
 from arena.live.routing import websocket_urls  # noqa: E402
 from arena.streams.sse import turn_stream  # noqa: E402
 
@@ -26,6 +27,7 @@ http_routes = [
 application = ProtocolTypeRouter(
     {
         "http": URLRouter(http_routes),
+        "lifespan": lifespan,
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls))),
     }
 )

@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, worker_ready
+from celery.signals import after_task_publish, beat_init, worker_ready, worker_shutdown
 
 from arena import logs  # noqa: F401 (connects its receivers before Celery sets up logging of its own)
 
@@ -13,6 +14,38 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arena.settings")
 app = Celery("arena")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def show_life(sender: Any, **_: object) -> None:
+    """A heartbeat from the consumer's timer; worker-generate starts its loop, which beats by itself."""
+    from django.conf import settings
+
+    from arena.operations import heartbeat
+
+    heartbeat.tell()
+    if "generate" in sender.app.amqp.queues.consume_from:
+        from arena.generation.loop import loop
+
+        loop()
+    else:
+        sender.timer.call_repeatedly(settings.HEARTBEAT_S, heartbeat.tell)
+
+
+@worker_shutdown.connect
+def show_the_end(**_: object) -> None:
+    from arena.operations import heartbeat
+
+    heartbeat.leave()
+
+
+@beat_init.connect
+def show_the_clocks_life(**_: object) -> None:
+    """Beat lives as long as it publishes tasks."""
+    from arena.operations import heartbeat
+
+    heartbeat.tell()
+    after_task_publish.connect(lambda **_: heartbeat.tell_sometimes(), weak=False)
 
 
 @beat_init.connect

@@ -111,7 +111,7 @@ def web(layout: Layout) -> Process:
         layout,
         "web",
         ("-m", "uvicorn", "arena.asgi:application", "--host", layout.host, "--port", str(layout.port))
-        + ("--timeout-graceful-shutdown", "3", "--no-access-log", "--lifespan", "off", "--no-server-header")
+        + ("--timeout-graceful-shutdown", "3", "--no-access-log", "--lifespan", "on", "--no-server-header")
         + ("--no-proxy-headers", "--ws-max-size", "65536", "--log-level", "warning"),
         ready=lambda: answers_http((layout.host, layout.port), "/healthz"),
         memory_mb=150,

@@ -159,7 +159,22 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": env.seconds("AGON_LIVE_TICK_S", 10),
         "options": {"expires": 10},
     },
+    "operators-figures": {
+        "task": "arena.tasks.measure",
+        "schedule": env.seconds("AGON_LIVE_TICK_S", 10),
+        "options": {"expires": 10},
+    },
 }
+
+# --- Signs of life and operators' figures ---------------------------------------------------------------------------
+HEARTBEAT_S = env.seconds("AGON_HEARTBEAT_S", 5)
+METRICS_TOKEN = env.text("AGON_METRICS_TOKEN") if PRODUCTION else secret("AGON_METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN) < 20:
+    raise ImproperlyConfigured("AGON_METRICS_TOKEN: write at least 20 random characters, or leave it out")
+METRICS_TRIES = env.number("AGON_METRICS_TRIES", 10, least=1)
+READY_TIMEOUT_S = env.seconds("AGON_READY_TIMEOUT_S", 1.0)
+OPS_HOUR_S = env.seconds("AGON_OPS_HOUR_S", 60)
+HEARTBEAT_DEAD_S = env.seconds("AGON_HEARTBEAT_DEAD_S", 30)
 
 # --- Battles --------------------------------------------------------------------------------------------------------
 PROMPT_MAX_CHARS = env.number("AGON_PROMPT_MAX_CHARS", 30_000, least=1)

@@ -35,3 +35,11 @@ def tick() -> None:
 @shared_task(ignore_result=True)
 def rotate_address_keys() -> int:
     return address_keys.rotate()
+
+
+@shared_task(ignore_result=True)
+def measure() -> bool:
+    """Operators' figures; its HTTP client stays out of the web process."""
+    from arena.operations import computing
+
+    return computing.refresh()

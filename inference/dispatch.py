@@ -112,6 +112,18 @@ class Dispatcher:
                 course.failure = self._failed(lane, failed)
                 self._go_on(lane, course, wanted)
 
+    def figures(self) -> dict[str, dict[str, int]]:
+        """Per deployment id: requests in flight, in line, and whether its circuit is open."""
+        now = asyncio.get_running_loop().time()
+        return {
+            str(key): {
+                "running": lane.running,
+                "waiting": lane.scheduler.waiting(),
+                "open": int(lane.health.wait_s(now) > 0),
+            }
+            for key, lane in self._lanes.items()
+        }
+
     # --- choosing -------------------------------------------------------------------------------------------------
 
     def _choose(self, wanted: Wanted, course: Course) -> Lane:

@@ -20,6 +20,7 @@ from arena import logs, turns
 from arena.aio import in_db
 from arena.generation import control, sweeper
 from arena.generation.run import TurnRun
+from arena.operations import heartbeat
 from arena.streams import events
 from arena.streams.publish import Publisher, connect
 from arena.turns import LeaseLost
@@ -40,6 +41,7 @@ class GenerationLoop:
         self.driving: dict[UUID, asyncio.Task[None]] = {}
         self.tasks: set[asyncio.Task[None]] = set()
         self.draining = False
+        self.leases_lost = 0
         self.turned_away = False  # a turn came while we were full: look for it when there is room again
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run, name="generation", daemon=True)
@@ -76,7 +78,7 @@ class GenerationLoop:
         async with connect() as redis, connect(socket_timeout=None) as ears, self.open_dispatcher() as self.dispatcher:
             self.publisher = Publisher(redis, self._snapshot)
             self.ready.set()
-            beside = (self._tick_for_ever(), self._renew_for_ever(), self._listen_for_ever(ears))
+            beside = (self._tick_for_ever(), self._renew_for_ever(), self._listen_for_ever(ears), self._beat_for_ever())
             tasks = [self.loop.create_task(work) for work in (*beside, self._until_ended())]
             done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in pending:
@@ -124,6 +126,7 @@ class GenerationLoop:
         try:
             await run.run()
         except LeaseLost:
+            self.leases_lost += 1
             log.warning("turn %s was taken over by another worker", turn_id)
         finally:
             del self.runs[turn_id], self.driving[turn_id]
@@ -176,6 +179,17 @@ class GenerationLoop:
                     if run := self.runs.get(turn_id):
                         run.stop(sides)
             await asyncio.sleep(RECONNECT_S)
+
+    async def _beat_for_ever(self) -> None:
+        """Written from in here: a worker whose loop hangs is dead, whatever its other threads do."""
+        while not self.draining:
+            await asyncio.to_thread(heartbeat.tell, self.figures())
+            await asyncio.sleep(settings.HEARTBEAT_S)
+
+    def figures(self) -> dict[str, object]:
+        """What only this process knows, for operators."""
+        own = {"open_turns": len(self.tasks), "leases_lost": self.leases_lost, "room": settings.OPEN_TURNS}
+        return own | self.publisher.figures() | {"lanes": self.dispatcher.figures()}
 
     async def _drain(self, timeout_s: float) -> None:
         self.draining = True

@@ -1,13 +1,16 @@
-"""The two sockets: /live/ for everyone, /live/ops/ for staff. The server speaks; whoever sends anything is let go."""
+"""The two sockets: /live/ for everyone, /live/ops/ for operators. The server speaks; whoever sends anything is let go."""
 
 from typing import Any, ClassVar
 
 from channels.exceptions import DenyConnection
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.cache import cache
 
+from arena.aio import in_db
 from arena.live import broadcast, ticker
+from arena.operations.access import is_operator
 
 POLICY_VIOLATION = 1008
 
@@ -61,13 +64,26 @@ class LiveConsumer(Listener):
 
 
 class OpsConsumer(Listener):
-    """Queues, engines and moderation, for active staff."""
+    """Queues, engines and moderation, for staff who may see them; asked again before every message."""
 
     group = broadcast.STAFF
 
     async def allowed(self) -> bool:
-        user = self.scope.get("user")
-        return bool(user and user.is_active and user.is_staff)
+        user, session = self.scope.get("user"), self.scope.get("session")
+        pk = getattr(user, "pk", None)
+        return pk is not None and await in_db(_may_listen, pk, session)
+
+    async def forward(self, event: dict[str, Any]) -> None:
+        if await self.allowed():
+            await super().forward(event)
+        else:  # signed out, or no longer allowed
+            await self.close(POLICY_VIOLATION)
 
     async def greet(self) -> None:
         """Nothing: the next tick brings the figures."""
+
+
+def _may_listen(pk: int, session: Any) -> bool:
+    """Whether this account still may, and its sign-in still stands."""
+    user = User.objects.filter(pk=pk).first()
+    return bool(user and is_operator(user) and session.exists(session.session_key))

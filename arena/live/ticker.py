@@ -40,12 +40,8 @@ def votes_this_week() -> int:
 
 def tick() -> None:
     """Compute and send what somebody listens to; nothing when nobody does."""
-    from arena.live import ops  # its HTTP client stays out of the web process, which imports this module
-
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         if broadcast.listeners(broadcast.EVERYONE, client):
             message = figures()
             cache.set(LATEST, message, 3 * settings.LIVE_TICK_S)
             broadcast.send(broadcast.EVERYONE, message)
-        if broadcast.listeners(broadcast.STAFF, client):
-            broadcast.send(broadcast.STAFF, ops.figures(client))

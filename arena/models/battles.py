@@ -206,6 +206,9 @@ class Reply(models.Model):
     class Meta:
         ordering = ["side"]
         verbose_name_plural = _("replies")
+        indexes = [
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="reply_finished"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["turn", "side"], name="reply_side_once"),
             models.CheckConstraint(

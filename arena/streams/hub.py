@@ -57,6 +57,7 @@ class Hub:
         self.viewers: dict[str, set[Viewer]] = {}
         self.cursors: dict[str, str] = {}
         self.task: asyncio.Task[None] | None = None
+        self.overflows = 0  # viewers that fell behind and replay
 
     async def close(self) -> None:
         """Stop reading and close both connections."""
@@ -83,6 +84,7 @@ class Hub:
                 entry = await self._next(viewer)
                 if viewer.lagging:
                     viewer.lagging, viewer.queue, replay = False, asyncio.Queue(BACKLOG), True
+                    self.overflows += 1
                 elif entry is None:
                     yield None
                     replay = True  # costs one XRANGE per keep-alive, and mends whatever a lost connection missed
@@ -156,3 +158,8 @@ def hub() -> Hub:
     if loop not in _hubs:
         _hubs[loop] = Hub()
     return _hubs[loop]
+
+
+def overflows() -> int:
+    """How often a viewer of this process fell behind and had to replay."""
+    return sum(one.overflows for one in _hubs.values())

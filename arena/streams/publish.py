@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from time import monotonic
 from uuid import UUID
 
 from django.conf import settings
@@ -34,6 +35,8 @@ class Publisher:
         self.snapshot = snapshot
         self.pending: dict[UUID, list[events.Event]] = {}
         self.lost = False
+        self.events = self.losses = 0
+        self.slowest_s = 0.0  # longest flush since the last heartbeat
 
     def add(self, turn_id: UUID, *batch: events.Event) -> None:
         self.pending.setdefault(turn_id, []).extend(batch)
@@ -47,15 +50,24 @@ class Publisher:
             }
         if not pending and not self.lost:
             return True
+        begun = monotonic()
         try:
             await self._send(pending)
         except (RedisError, OSError) as error:
             if not self.lost:
+                self.losses += 1
                 log.warning("Valkey is away (%s); %d turns will be published again", error, len(open_turns))
             self.lost = True
             return False
         self.lost = False
+        self.events += sum(map(len, pending.values()))
+        self.slowest_s = max(self.slowest_s, monotonic() - begun)
         return True
+
+    def figures(self) -> dict[str, float]:
+        """Events sent, times Valkey was lost, and the slowest flush since this was last asked."""
+        slowest, self.slowest_s = self.slowest_s, 0.0
+        return {"events": self.events, "losses": self.losses, "flush_s": slowest}
 
     async def _send(self, pending: dict[UUID, list[events.Event]]) -> None:
         pipe = self.redis.pipeline(transaction=False)

@@ -36,6 +36,11 @@ HEADERS = [
 ]
 
 
+def open_streams() -> int:
+    """Event streams that this process holds open."""
+    return _open.total()
+
+
 async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI app. 404 for whoever does not own the battle, 405 for anything but GET, 429 for too many open streams."""
     if scope["method"] != "GET":

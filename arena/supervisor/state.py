@@ -94,3 +94,11 @@ def _ancestors() -> set[int]:
         except OSError:
             break
     return pids
+
+
+def processes(path: Path) -> dict[str, int]:
+    """Names and pids of what a supervisor here runs; nothing when there is none."""
+    try:
+        return {str(name): int(pid) for name, pid in json.loads(path.read_text())["processes"].items()}
+    except (OSError, ValueError, KeyError):
+        return {}

@@ -1,14 +1,13 @@
-"""Two questions of machines: does the process answer, and can it serve?"""
+"""Two questions of machines: does the process answer, and can the installation serve? Operators also learn what is wrong."""
 
-from django.conf import settings
-from django.db import Error, connection
+from dataclasses import asdict
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from redis import Redis
-from redis.exceptions import RedisError
 
-PATIENCE_S = 1.0
+from arena.operations import access
+from arena.operations.readiness import checks
 
 
 @never_cache
@@ -20,22 +19,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    parts = {"database": _database(), "valkey": _valkey()}
-    return JsonResponse(parts, status=200 if all(parts.values()) else 503)
-
-
-def _database() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Error:
-        return False
-    return True
-
-
-def _valkey() -> bool:
-    try:
-        with Redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE_S) as client:
-            return bool(client.ping())
-    except RedisError:
-        return False
+    report = checks.now()
+    told: dict[str, object] = {"status": "ok" if report.ready else "not ok"}
+    if access.may_view(request):
+        told = {"status": report.state, "parts": {name: asdict(part) for name, part in report.parts.items()}}
+    return JsonResponse(told, status=200 if report.ready else 503)

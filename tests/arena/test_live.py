@@ -9,14 +9,16 @@ import pytest
 import redis
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.test import Client
 
 from arena import asgi
-from arena.live import broadcast, ops, ticker
+from arena.live import broadcast, ticker
 from arena.live.consumers import Listener
 from arena.models import VoteEvent
+from arena.operations import computing
 from inference.models import EngineEndpoint
 from tests import factories
 from tests.ranking import rows
@@ -64,8 +66,11 @@ def cookie(user: User) -> tuple[bytes, bytes]:
 
 
 @sync_to_async
-def staff(is_staff: bool = True) -> tuple[bytes, bytes]:
-    return cookie(User.objects.create_user("s" if is_staff else "p", password="x", is_staff=is_staff))
+def staff(name: str = "s", is_staff: bool = True, may: bool = True) -> tuple[bytes, bytes]:
+    user = User.objects.create_user(name, password="x", is_staff=is_staff)
+    if may:
+        user.user_permissions.add(Permission.objects.get(codename="view_ops"))
+    return cookie(user)
 
 
 async def test_a_new_board_is_announced_to_everyone(listener: Socket) -> None:
@@ -113,7 +118,6 @@ async def test_a_new_socket_is_greeted_with_the_last_figures() -> None:
 async def test_nothing_is_computed_while_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[str] = []
     monkeypatch.setattr(ticker, "figures", lambda: computed.append("ticker") or {})
-    monkeypatch.setattr(ops, "figures", lambda client: computed.append("ops") or {})
     await sync_to_async(ticker.tick)()
     one = Socket("/live/")
     await one.connect()
@@ -149,12 +153,37 @@ async def test_a_foreign_or_missing_origin_is_refused(path: str, headers: list[t
     assert not connected
 
 
-async def test_the_operators_socket_is_for_staff() -> None:
-    strangers = [Socket("/live/ops/"), Socket("/live/ops/", ORIGIN, await staff(is_staff=False))]
-    assert [await one.connect() for one in strangers] == [False, False]
+async def test_the_operators_socket_is_for_staff_with_the_permission() -> None:
+    no_staff, no_right = await staff("p", is_staff=False), await staff("q", may=False)
+    strangers = [Socket("/live/ops/", *more) for more in ((ORIGIN,), (ORIGIN, no_staff), (ORIGIN, no_right))]
+    assert [await one.connect() for one in strangers] == [False, False, False]
     mine = Socket("/live/ops/", ORIGIN, await staff())
     assert await mine.connect()
     await mine.disconnect()
+
+
+@pytest.mark.parametrize("end", ["signed out", "no right", "inactive"])
+async def test_an_open_operators_socket_ends_with_the_right_to_it(end: str) -> None:
+    mine = Socket("/live/ops/", ORIGIN, await staff())
+    assert await mine.connect()
+
+    @sync_to_async
+    def happen() -> None:
+        broadcast.send(broadcast.STAFF, {"type": "ops"})
+        if end == "signed out":
+            Session.objects.all().delete()
+        elif end == "no right":
+            User.objects.get().user_permissions.clear()
+        else:
+            User.objects.update(is_active=False)
+
+    await happen()
+    await sync_to_async(broadcast.send)(broadcast.STAFF, {"type": "ops", "secret": True})
+    heard = [await mine.receive_output(timeout=5)]
+    if heard[0]["type"] == "websocket.send":  # the first may have been sent before the end
+        assert "secret" not in heard[0]["text"]
+        heard.append(await mine.receive_output(timeout=5))
+    assert heard[-1] == {"type": "websocket.close", "code": 1008}
 
 
 async def test_operators_hear_queues_engines_and_moderation_and_the_public_does_not(
@@ -172,14 +201,16 @@ async def test_operators_hear_queues_engines_and_moderation_and_the_public_does_
         EngineEndpoint.objects.create(name="gone", base_url="unix:///nowhere/engine.sock", **endpoint)
         EngineEndpoint.objects.create(name="off", base_url=url, enabled=False, **endpoint)
         ticker.tick()
+        computing.refresh()
 
     with StubEngine() as stub:
         await happen(f"{stub.url}/v1")
     message = await mine.hear()
     assert message["type"] == "ops"
     assert message["queues"]["rank"] == 1 and message["queues"]["generate"] >= 0
-    assert message["turns"] == {"waiting": 1, "running": 0}
-    assert message["engines"] == [{"name": "gone", "state": "down"}, {"name": "up", "state": "up"}]
+    assert (message["turns"]["waiting"], message["turns"]["running"]) == (1, 0)
+    states = {engine["name"]: engine["state"] for engine in message["engines"]}
+    assert states == {"gone": "down", "up": "up", "stub": "unknown"}
     assert message["moderation"] == 0
     assert (await listener.hear())["type"] == "ticker"
     assert await listener.receive_nothing()
