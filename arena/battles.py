@@ -104,7 +104,13 @@ def _twin(visitor: Visitor, key: UUID) -> Turn:
     """The turn that a concurrent send with the same key has just written."""
     if turn := _sent_before(visitor, key):
         return turn
+    if not Visitor.objects.filter(pk=visitor.pk).exists():
+        raise _deleted()
     raise Refused(409, "turn_open", _("The answers to your last message are still being written."))
+
+
+def _deleted() -> Refused:
+    return Refused(410, "deleted", _("This battle no longer belongs to anyone. Start a new one."))
 
 
 def _locked(battle: Battle) -> Battle:
@@ -115,7 +121,7 @@ def send(battle: Battle, prompt: str, key: UUID, group: str) -> Turn:
     """The next turn: before the vote it belongs to the contest, after the reveal it is stored but never ranked."""
     visitor = battle.visitor
     if visitor is None:
-        raise Refused(410, "deleted", _("This battle no longer belongs to anyone. Start a new one."))
+        raise _deleted()
     if turn := _sent_before(visitor, key):
         return turn
     _may_continue(battle)
@@ -138,6 +144,8 @@ def send(battle: Battle, prompt: str, key: UUID, group: str) -> Turn:
 
 
 def _may_continue(battle: Battle) -> None:
+    if battle.visitor_id is None:
+        raise _deleted()
     if battle.state == BattleState.VOID:
         raise Refused(410, "void", _("This battle is over. Start a new one."))
     if battle.state == BattleState.FAILED:
@@ -168,6 +176,8 @@ def retry(battle: Battle, side: str, group: str) -> Turn:
         admission.within_backlog(battle.visitor)
     with transaction.atomic():
         battle = _locked(battle)
+        if battle.visitor_id is None:
+            raise _deleted()
         turn = battle.turns.order_by("-number").first()
         reply = turn.replies.select_related("message").get(side=side) if turn else None
         broken = reply and (reply.state == ReplyState.FAILED or reply.finish_reason == FinishReason.EARLY)
@@ -204,7 +214,7 @@ def rematch(battle: Battle, key: UUID, consent: Consent | None, group: str) -> T
     visitor = battle.visitor
     first = battle.turns.select_related("prompt").order_by("number").first()
     if visitor is None or first is None:
-        raise Refused(410, "deleted", _("This battle no longer belongs to anyone. Start a new one."))
+        raise _deleted()
     return start(visitor, first.prompt.text, key, consent, group)
 
 
@@ -230,7 +240,7 @@ def replace(battle_id: UUID, failed: Collection[UUID]) -> bool:
             if not void(battle, VoidReason.ERROR, successor=turn.battle):
                 raise Refused(410, "void", _("This battle is over. Start a new one."))  # takes the new battle back
             return True
-    except Refused:
+    except (Refused, IntegrityError):  # nobody to draw; or the visitor deleted everything meanwhile
         return False
 
 
@@ -257,7 +267,7 @@ def expiry() -> datetime:
 
 def share(battle: Battle) -> str:
     """The token of the battle's public page: 256 random bits, made at the first call, gone with `unshare`."""
-    Battle.objects.filter(pk=battle.pk, voted_at__isnull=False, share_token__isnull=True).update(
+    Battle.objects.filter(pk=battle.pk, visitor__isnull=False, voted_at__isnull=False, share_token__isnull=True).update(
         share_token=secrets.token_urlsafe(32)
     )
     token = Battle.objects.values_list("share_token", flat=True).get(pk=battle.pk)

@@ -65,7 +65,7 @@ class Outcome:
 
 
 class LeaseLost(RuntimeError):
-    """Another worker holds the turn now; whatever we have must be dropped."""
+    """Another worker holds the turn now, or it was erased; whatever we have must be dropped."""
 
 
 def _lease() -> datetime:
@@ -232,6 +232,11 @@ def _close(turn: Turn) -> None:
     battle.ready_at = None if failed else clock.now()
     battle.expires_at = battles.expiry()
     battle.save(update_fields=["state", "ready_at", "expires_at"])
+
+
+def erased(turn_id: UUID) -> bool:
+    """Whether the turn's texts were deleted by its person, so that nothing of it may be told any more."""
+    return Turn.objects.filter(pk=turn_id, battle__conversation_a__erased_at__isnull=False).exists()
 
 
 def give_up(turn_id: UUID) -> bool:

@@ -1,7 +1,7 @@
 """The stop button's path to the worker: a pub/sub message now, the row's stop flags at the next lease renewal."""
 
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import cache
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from arena.streams import events
 
 log = logging.getLogger(__name__)
 CHANNEL = "turn-stop"
+FORGET_AT_ONCE = 1000
 
 
 @cache
@@ -36,6 +37,15 @@ def forget_stream(turn_id: UUID) -> None:
         _client().delete(events.key(turn_id))
     except (RedisError, OSError) as error:
         log.warning("old stream of %s stays until the worker resets it: %s", turn_id, error)
+
+
+def forget_streams(turn_ids: Sequence[UUID]) -> None:
+    """Drop what erased turns have streamed. Losing the message leaves a stream to its expiry (STREAM_TTL_S)."""
+    try:
+        for start in range(0, len(turn_ids), FORGET_AT_ONCE):
+            _client().delete(*map(events.key, turn_ids[start : start + FORGET_AT_ONCE]))
+    except (RedisError, OSError) as error:
+        log.warning("%d streams of erased turns stay until they expire: %s", len(turn_ids), error)
 
 
 async def stops(client: Redis) -> AsyncIterator[tuple[UUID, set[Side]]]:

@@ -127,9 +127,19 @@ class GenerationLoop:
             await run.run()
         except LeaseLost:
             self.leases_lost += 1
-            log.warning("turn %s was taken over by another worker", turn_id)
+            log.warning("turn %s was taken over by another worker, or erased", turn_id)
+            await self._drop_if_erased(turn_id)
+        except asyncio.CancelledError:  # also how a lost lease ends a turn between two renewals
+            if not self.draining:
+                await self._drop_if_erased(turn_id)
+            raise
         finally:
             del self.runs[turn_id], self.driving[turn_id]
+
+    async def _drop_if_erased(self, turn_id: UUID) -> None:
+        """What this worker has streamed of an erased turn goes; that of a turn which another worker writes stays."""
+        if await in_db(turns.erased, turn_id):
+            self.publisher.drop(turn_id)
 
     # --- what runs beside them ------------------------------------------------------------------------------------
 

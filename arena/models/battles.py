@@ -39,6 +39,7 @@ class VoidReason(models.TextChoices):
     TIMEOUT = "timeout", _("timed out")
     ABANDONED = "abandoned", _("expired without a vote")
     FLAGGED = "flagged", _("flagged")
+    ERASED = "erased", _("deleted by its person")
 
 
 class BattleQuerySet(models.QuerySet["Battle"]):

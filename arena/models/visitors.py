@@ -33,6 +33,7 @@ class Consent(models.Model):
     visitor = models.ForeignKey(Visitor, models.CASCADE, related_name="consents")
     terms = models.ForeignKey("arena.PageVersion", models.PROTECT, related_name="+")
     publish = models.BooleanField(default=False, help_text=_("May be part of a moderated dataset release."))
+    locale = models.CharField(max_length=16, blank=True, help_text=_("Language of the page on which it was given."))
     created_at = models.DateTimeField(default=now)
 
     class Meta:

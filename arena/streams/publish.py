@@ -34,12 +34,18 @@ class Publisher:
         self.redis = redis
         self.snapshot = snapshot
         self.pending: dict[UUID, list[events.Event]] = {}
+        self.dropped: set[UUID] = set()
         self.lost = False
         self.events = self.losses = 0
         self.slowest_s = 0.0  # longest flush since the last heartbeat
 
     def add(self, turn_id: UUID, *batch: events.Event) -> None:
         self.pending.setdefault(turn_id, []).extend(batch)
+
+    def drop(self, turn_id: UUID) -> None:
+        """Take the turn's stream out of Valkey with the next flush, behind everything that is on its way there."""
+        self.pending.pop(turn_id, None)
+        self.dropped.add(turn_id)
 
     async def flush(self, open_turns: set[UUID]) -> bool:
         """Send everything that is pending. False when Valkey is away: events are dropped, snapshots follow later."""
@@ -48,7 +54,7 @@ class Publisher:
             pending = {turn_id: self.snapshot(turn_id) for turn_id in open_turns} | {
                 turn_id: batch for turn_id, batch in pending.items() if turn_id not in open_turns
             }
-        if not pending and not self.lost:
+        if not pending and not self.dropped and not self.lost:
             return True
         begun = monotonic()
         try:
@@ -78,4 +84,8 @@ class Publisher:
             # PostgreSQL tells a finished turn; its stream is kept only for those who are reading it.
             ended = batch[-1][0] == events.DONE
             pipe.expire(name, settings.STREAM_DONE_TTL_S if ended else settings.STREAM_TTL_S)
+        dropped = set(self.dropped)
+        for turn_id in dropped:
+            pipe.delete(events.key(turn_id))
         await pipe.execute()
+        self.dropped -= dropped

@@ -6,14 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
+import redis
 from django.test import TransactionTestCase
 
-from arena import battles
+from arena import battles, erasure
 from arena.generation import loop as loop_module
 from arena.generation.loop import GenerationLoop
 from arena.generation.run import TurnRun
-from arena.models import Battle, Turn
+from arena.models import Battle, Message, Turn
 from arena.models.battles import BattleState, TurnState
+from arena.streams import events
 from tests import factories
 from tests.arena.generation.test_run import END, ScriptedDispatcher
 
@@ -104,6 +106,28 @@ def test_a_stop_that_was_not_heard_is_read_at_the_lease_renewal(
     until(lambda: bool(loop.runs) and loop.runs[turn.id].released, "no text")
     Turn.objects.update(stop_a=True, stop_b=True)  # as if the message had been lost
     until(lambda: state(turn) == TurnState.DONE, "not stopped")
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["told", "found at the lease renewal"])
+def test_an_erased_turn_stops_and_its_stream_goes(
+    running: Callable[..., GenerationLoop],
+    settings: TransactionTestCase,
+    monkeypatch: pytest.MonkeyPatch,
+    valkey: redis.Redis,
+    heard: bool,
+) -> None:
+    settings.TURN_LEASE_S = 0.6
+    if not heard:
+        monkeypatch.setattr(erasure, "tell_stop", lambda *_: None)
+        monkeypatch.setattr(erasure, "forget_streams", lambda *_: None)
+    turn = factories.started()
+    loop = running("secret text", 60.0, END)
+    loop.offer(turn.id)
+    until(lambda: "secret" in str(valkey.xrange(events.key(turn.id))), "no text in the stream")
+    erasure.erase(turn.battle.visitor)
+    until(lambda: not loop.runs and not loop.publisher.dropped, "still driven")
+    assert not valkey.exists(events.key(turn.id))
+    assert set(Message.objects.values_list("text", flat=True)) == {""}
 
 
 def test_draining_finishes_what_is_open(running: Callable[..., GenerationLoop]) -> None:

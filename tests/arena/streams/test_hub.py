@@ -168,6 +168,26 @@ async def test_a_stream_whose_turn_has_ended_is_soon_gone(redis: Redis, settings
     assert 0 < await redis.ttl(events.key(ended)) <= settings.STREAM_DONE_TTL_S
 
 
+async def test_a_dropped_stream_goes_behind_all_that_was_sent_and_survives_a_loss(redis: Redis) -> None:
+    dropped, kept = uuid4(), uuid4()
+    publisher = Publisher(redis, lambda _turn: [])
+    for turn_id in (dropped, kept):
+        publisher.add(turn_id, number(1))
+    await publisher.flush(set())
+    publisher.add(dropped, number(2))
+    publisher.drop(dropped)
+
+    async def refuse(pending: object) -> None:
+        raise ConnectionError("gone")
+
+    send, publisher._send = publisher._send, refuse
+    assert not await publisher.flush(set())
+    publisher._send = send
+    assert await publisher.flush(set())
+    assert await redis.keys("turn:*") == [events.key(kept)]
+    assert not publisher.dropped
+
+
 async def test_streams_are_bounded(redis: Redis, settings: object) -> None:
     settings.STREAM_MAXLEN = 100
     turn = uuid4()

@@ -1,0 +1,366 @@
+"""S22: deleting one's data removes every text and every link to the person, keeps counts, and survives crashes and races."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import redis
+from django.db import connection, connections, transaction
+
+from arena import appeals, battles, clock, erasure, turns, votes
+from arena.errors import Refused
+from arena.models import (
+    Battle,
+    Consent,
+    Conversation,
+    Enrichment,
+    GateBlock,
+    Message,
+    ModerationRecord,
+    Reply,
+    Report,
+    Side,
+    Turn,
+    Visitor,
+    Vote,
+    VoteEvent,
+)
+from arena.models.battles import BattleState, TurnState, VoidReason
+from arena.moderation import verdicts
+from arena.streams import events
+from datasets import gate
+from datasets.reasons import ADMITTED
+from ranking import counts
+from ranking.models import PairCount
+from tests import factories
+from tests.factories import outcome
+from tests.traces import everything_in, everything_stored
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
+CANARY = "xylophone-quokka-7731"
+
+
+def finding(message: Message) -> None:
+    """What a detector and a moderator leave about a text."""
+    digest = verdicts.text_sha256(message.text)
+    numbers = dict.fromkeys(("chars", "words", "headers", "lists", "bold", "simhash"), 1)
+    said = {"language": "en", "language_name": "English", "language_confidence": 1.0, "fingerprint": digest}
+    Enrichment.objects.update_or_create(
+        message=message, defaults={"version": "1", "text_sha256": digest} | said | numbers
+    )
+    ModerationRecord.objects.create(
+        message=message, text_sha256=digest, backend="human", policy="1", standing="human_passed", reason=CANARY
+    )
+
+
+def life(visitor: Visitor) -> Battle:
+    """Everything that a person can leave behind, with the canary in each text."""
+    factories.consent(visitor, publish=True)
+    first = factories.started(visitor, prompt=f"{CANARY} first")
+    battle = factories.finish(first, a=outcome(f"{CANARY} a"), b=outcome(f"{CANARY} b"))
+    Turn.objects.filter(battle=battle).update(group="deadbeef-0123")
+    turn = battles.send(battle, f"{CANARY} again", uuid4(), "deadbeef-0123")
+    battle = factories.finish(turn, a=outcome(f"{CANARY} c"), b=outcome(f"{CANARY} d"))
+    votes.cast_vote(battle, "a", 2)
+    battles.share(battle)
+    report = battles.report(turn.replies.first(), visitor, "other", f"{CANARY} report")
+    Report.objects.filter(pk=report.pk).update(note=f"{CANARY} note", decision="dismissed", decided_at=clock.now())
+    block = GateBlock.objects.create(visitor=visitor, policy="1", category="c", rule="r", prompt=f"{CANARY} blocked")
+    appeals.appeal(block, f"{CANARY} appeal")
+    for message in Message.objects.filter(conversation__visitor=visitor):
+        finding(message)
+    return battle
+
+
+def traces(*needles: str) -> list[str]:
+    return sorted({place for place, text in everything_stored() for needle in needles if needle in text})
+
+
+def test_no_text_and_no_link_is_left() -> None:
+    visitor = factories.visitor()
+    battle = life(visitor)
+    started = factories.started(visitor, prompt=f"{CANARY} waiting")
+    digests = [verdicts.text_sha256(text) for text in Message.objects.values_list("text", flat=True)]
+    keys = [str(key) for key in Turn.objects.values_list("key", flat=True)]
+    assert {"arena_message", "arena_report", "arena_appeal", "arena_gateblock"} <= set(traces(CANARY))
+    assert erasure.erase(visitor) == 2
+    assert traces(CANARY, "deadbeef", *digests, *keys, str(visitor.pk)) == []
+    battle.refresh_from_db()
+    assert (battle.visitor, battle.consent, battle.share_token) == (None, None, None)
+    assert not Conversation.objects.filter(erased_at=None).exists()
+    assert not Visitor.objects.exists() and not Consent.objects.exists()
+    started.refresh_from_db()
+    assert (started.state, started.battle.state, started.battle.void_reason) == ("done", "void", VoidReason.ERASED)
+
+
+def test_votes_and_counts_stay_anonymised() -> None:
+    visitor = factories.visitor()
+    battle = life(visitor)
+    counts.absorb()
+    before = list(VoteEvent.objects.values_list("id", "choice", "ranked", "absorbed"))
+    erasure.erase(visitor)
+    vote = Vote.objects.get(battle=battle)
+    assert (vote.choice, vote.visitor) == ("a", None)
+    assert list(VoteEvent.objects.values_list("id", "choice", "ranked", "absorbed")) == before
+    battle.refresh_from_db()
+    assert battle.state == BattleState.VOTED
+    assert Reply.objects.filter(turn__battle=battle, state="done", tokens_out=7).count() == 4
+    assert counts.absorb() == 0 and sum(PairCount.objects.values_list("count", flat=True)) == 1
+    assert Report.objects.get().decision == "dismissed" and GateBlock.objects.get().rule == "r"
+
+
+def test_others_keep_everything() -> None:
+    mine, other = factories.visitor(), factories.visitor()
+    life(mine)
+    life(other)
+    before = Message.objects.filter(conversation__visitor=other).count()
+    erasure.erase(mine)
+    assert Message.objects.filter(conversation__visitor=other, text__contains=CANARY).count() == before == 8
+    assert Enrichment.objects.count() == 8
+    assert Report.objects.get(visitor=other).text and GateBlock.objects.get(visitor=other).prompt
+    assert Battle.objects.get(visitor=other).share_token and other.consents.exists()
+
+
+def test_erasing_twice_is_erasing_once() -> None:
+    visitor = factories.visitor()
+    life(visitor)
+    again = Visitor.objects.get()
+    assert (erasure.erase(visitor), erasure.erase(again)) == (1, 0)
+
+
+def test_one_battle_alone_and_its_person_stays() -> None:
+    visitor = factories.visitor()
+    first, second = life(visitor), factories.ready(visitor, a=outcome("kept"), b=outcome("kept"))
+    erasure.erase_battle(first)
+    assert Visitor.objects.get() == visitor
+    assert list(visitor.battles.all()) == [second]
+    assert set(Message.objects.filter(conversation=first.conversation_a_id).values_list("text", "html")) == {("", "")}
+    assert Message.objects.filter(text="kept").count() == 2
+    assert "arena_message" not in traces(CANARY)
+
+
+def test_no_release_takes_it_any_more() -> None:
+    visitor = factories.visitor()
+    battle = life(visitor)
+    erasure.erase(visitor)
+    assert [decision.reason for decision in gate.admit([battle.pk])] != [ADMITTED]
+    assert gate.admit([battle.pk])[0].conversations == ()
+
+
+def test_a_crash_in_the_middle_leaves_everything(monkeypatch) -> None:
+    visitor = factories.visitor()
+    battle = life(visitor)
+    before = sorted(everything_stored())
+
+    def crash(*_: object) -> None:
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(Visitor, "delete", crash)
+    with pytest.raises(RuntimeError):
+        erasure.erase(visitor)
+    assert sorted(everything_stored()) == before
+    monkeypatch.undo()
+    erasure.erase(visitor)
+    assert traces(CANARY) == [] and Battle.objects.get(pk=battle.pk).visitor is None
+
+
+def test_findings_that_come_late_are_swept() -> None:
+    visitor = factories.visitor()
+    life(visitor)
+    texts = list(Message.objects.filter(conversation__visitor=visitor))
+    erasure.erase(visitor)
+    finding(texts[0])  # a job over history had read it before
+    assert erasure.sweep(clock.now() - timedelta(days=1)) == 2
+    assert traces(CANARY, verdicts.text_sha256(texts[0].text)) == []
+
+
+# --- what others do with the same rows at the same time ---------------------------------------------------------------
+
+
+@contextmanager
+def others():
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def alone(work: Callable[[], object]) -> Callable[[], object]:
+    """`work` in a thread of its own, which gives its connection back."""
+
+    def run() -> object:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return run
+
+
+class Pause:
+    """Stops a function of the product in its middle until somebody says go."""
+
+    def __init__(self, monkeypatch, owner: object, name: str) -> None:
+        self.reached, self.go, self.original = threading.Event(), threading.Event(), getattr(owner, name)
+        monkeypatch.setattr(owner, name, self)
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        result = self.original(*args, **kwargs)
+        self.reached.set()
+        assert self.go.wait(20)
+        return result
+
+
+def somebody_waits() -> None:
+    """Returns once a session waits for another one's lock."""
+    deadline = time.monotonic() + 10
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.01)
+    raise AssertionError("nobody waited")
+
+
+race = pytest.mark.django_db(transaction=True)
+
+
+@race
+def test_a_turn_that_ends_just_before_leaves_no_text(monkeypatch) -> None:
+    """The worker has written its texts and not yet committed; we wait for it, then delete them."""
+    turn = factories.started(prompt=CANARY)
+    visitor = turn.battle.visitor
+    turns.claim(turn.pk, "w")
+    pause = Pause(monkeypatch, turns, "_close")
+    texts = {side: outcome(f"{CANARY} {side}") for side in Side}
+    with others() as pool:
+        finishing = pool.submit(alone(lambda: turns.finish(turn.pk, "w", texts)))
+        assert pause.reached.wait(20)
+        erasing = pool.submit(alone(lambda: erasure.erase(visitor)))
+        somebody_waits()
+        pause.go.set()
+        finishing.result(20)
+        assert erasing.result(20) == 1
+    assert Message.objects.count() == 4 and traces(CANARY) == []
+
+
+@race
+def test_a_turn_that_ends_just_after_writes_nothing(monkeypatch) -> None:
+    """We hold the rows; the worker waits for them, and then finds its lease gone."""
+    turn = factories.started(prompt=CANARY)
+    visitor = turn.battle.visitor
+    turns.claim(turn.pk, "w")
+    pause = Pause(monkeypatch, erasure, "_erase_texts")
+    texts = {side: outcome(f"{CANARY} {side}") for side in Side}
+    with others() as pool:
+        erasing = pool.submit(alone(lambda: erasure.erase(visitor)))
+        assert pause.reached.wait(20)
+        finishing = pool.submit(alone(lambda: turns.finish(turn.pk, "w", texts)))
+        somebody_waits()
+        pause.go.set()
+        assert erasing.result(20) == 1
+        with pytest.raises(turns.LeaseLost):
+            finishing.result(20)
+    assert Message.objects.count() == 2 and traces(CANARY) == []
+    turn.refresh_from_db()
+    assert turn.state == TurnState.DONE and set(turn.replies.values_list("error", flat=True)) == {"erased"}
+    assert turns.erased(turn.pk) and turns.claim(turn.pk, "another") is None and not turns.give_up(turn.pk)
+
+
+@race
+@pytest.mark.parametrize("first", ["send", "erase"])
+@pytest.mark.parametrize("what", ["visitor", "battle"])
+def test_a_prompt_sent_at_the_same_moment_is_not_stored(monkeypatch, first: str, what: str) -> None:
+    visitor = factories.visitor()
+    battle = factories.ready(visitor)
+    send = alone(lambda: battles.send(Battle.objects.get(pk=battle.pk), CANARY, uuid4(), "g"))
+    erase = alone(lambda: erasure.erase(visitor) if what == "visitor" else erasure.erase_battle(battle))
+    if first == "send":
+        pause = Pause(monkeypatch, battles, "_open_turn")
+        before, after = send, erase
+    else:
+        pause = Pause(monkeypatch, erasure, "_erase_texts")
+        before, after = erase, send
+    with others() as pool:
+        one = pool.submit(before)
+        assert pause.reached.wait(20)
+        two = pool.submit(after)
+        somebody_waits()
+        pause.go.set()
+        if first == "send":
+            one.result(20), two.result(20)
+        else:
+            one.result(20)
+            with pytest.raises(Refused) as refused:
+                two.result(20)
+            assert refused.value.status == 410
+    assert traces(CANARY) == []
+    assert not Turn.objects.exclude(state=TurnState.DONE).exists()
+
+
+@race
+def test_a_battle_begun_at_the_same_moment_is_not_stored(monkeypatch) -> None:
+    visitor = factories.visitor()
+    factories.ring()
+    given = factories.consent(visitor)
+    pause = Pause(monkeypatch, battles, "_open_battle")
+    with others() as pool:
+        starting = pool.submit(alone(lambda: battles.start(visitor, CANARY, uuid4(), given, "g")))
+        assert pause.reached.wait(20)
+        erasure.erase(visitor)
+        pause.go.set()
+        with pytest.raises(Refused) as refused:
+            starting.result(20)
+    assert (refused.value.status, refused.value.code) == (410, "deleted")
+    assert traces(CANARY) == [] and not Battle.objects.exists()
+
+
+@race
+def test_a_vote_cast_at_the_same_moment_counts_or_is_refused(monkeypatch) -> None:
+    """The vote holds the battle and wants the visitor, we hold the visitor and want the battle: we give way, the vote stands."""
+    visitor = factories.visitor()
+    battle = factories.ready(visitor, a=outcome(CANARY))
+    pause = Pause(monkeypatch, votes, "_store")
+    with others() as pool:
+        voting = pool.submit(alone(lambda: votes.cast_vote(battle, "a", 1)))
+        assert pause.reached.wait(20)
+        erasing = pool.submit(alone(lambda: erasure.erase(visitor)))
+        somebody_waits()
+        pause.go.set()
+        voting.result(20)
+        assert erasing.result(20) == 1
+    assert Vote.objects.get().visitor is None and traces(CANARY, str(visitor.pk)) == []
+
+
+@race
+def test_rows_that_stay_busy_mean_that_nothing_was_deleted(monkeypatch) -> None:
+    visitor = factories.visitor()
+    battle = life(visitor)
+    monkeypatch.setattr(erasure, "LOCK_WAIT_MS", 20)
+    monkeypatch.setattr(erasure, "PAUSE_S", 0.01)
+    before = sorted(everything_stored())
+    with transaction.atomic():
+        Battle.objects.select_for_update().get(pk=battle.pk)
+        with others() as pool, pytest.raises(Refused) as refused:
+            pool.submit(alone(lambda: erasure.erase(visitor))).result(20)
+    assert (refused.value.status, refused.value.code) == (503, "busy") and refused.value.retry_after
+    assert sorted(everything_stored()) == before
+
+
+@race
+def test_streams_of_the_deleted_go_with_the_commit(valkey: redis.Redis) -> None:
+    turn = factories.started(prompt=CANARY)
+    turns.claim(turn.pk, "w")
+    valkey.xadd(events.key(turn.pk), {"e": "frame", "d": CANARY})
+    listening = valkey.pubsub(ignore_subscribe_messages=True)
+    listening.subscribe("turn-stop")
+    listening.get_message(timeout=1)
+    erasure.erase(turn.battle.visitor)
+    assert listening.get_message(timeout=5)["data"].decode() == f"{turn.pk} ab"
+    assert CANARY not in str(list(everything_in(valkey)))
+    listening.close()
