@@ -148,7 +148,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": env.number("AGON_VISIBILITY_TIMEOUT_S", 3600, least=60)}
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"arena.tasks.generate": {"queue": "generate"}, "ranking.tasks.*": {"queue": "rank"}}
+CELERY_TASK_ROUTES = {
+    "arena.tasks.generate": {"queue": "generate"},
+    "ranking.tasks.*": {"queue": "rank"},
+    "datasets.tasks.*": {"queue": "export"},
+}
 CELERY_BEAT_SCHEDULE = {
     "sweep-turns": {"task": "arena.tasks.sweep", "schedule": env.seconds("AGON_SWEEP_S", 5.0)},
     "expire-battles": {"task": "arena.tasks.expire", "schedule": 60.0},
