@@ -195,6 +195,8 @@ class GenerationLoop:
         while not self.draining:
             await asyncio.to_thread(heartbeat.tell, self.figures())
             await asyncio.sleep(settings.HEARTBEAT_S)
+        await asyncio.to_thread(heartbeat.leave)  # it takes nothing any more
+        await self.ended.wait()  # what has been drained is still being told
 
     def figures(self) -> dict[str, object]:
         """What only this process knows, for operators."""

@@ -15,6 +15,7 @@ from arena.generation.loop import GenerationLoop
 from arena.generation.run import TurnRun
 from arena.models import Battle, Message, Turn
 from arena.models.battles import BattleState, TurnState
+from arena.operations import heartbeat
 from arena.streams import events
 from tests import factories
 from tests.arena.generation.test_run import END, ScriptedDispatcher
@@ -213,3 +214,21 @@ def test_a_turn_that_breaks_while_rendered_does_not_stop_the_others(
     until(lambda: state(whole) == TurnState.DONE, "the other turn was stopped, too")
     until(lambda: broken.id not in loop.runs, "the broken turn is still driven")
     assert state(broken) == TurnState.RUNNING  # its lease runs out, then it is taken up again
+
+
+def test_the_loop_beats_from_inside_and_goes_on_telling_while_it_drains(
+    running: Callable[..., GenerationLoop], settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.HEARTBEAT_S = 0.05
+    told: list[object] = []
+    monkeypatch.setattr(heartbeat, "tell", told.append)
+    monkeypatch.setattr(heartbeat, "leave", lambda: told.append("left"))
+    turn = factories.started()
+    loop = running("slow ", 0.4, "end", END)
+    loop.offer(turn.pk)
+    until(lambda: any(one["open_turns"] for one in told if one != "left"), "no beat while it wrote")
+    assert set(told[-1]) == {"open_turns", "leases_lost", "room", "events", "losses", "flush_s", "lanes"}
+    loop.drain(10)
+    turn.refresh_from_db()
+    assert turn.state == "done" and loop.thread.is_alive()
+    until(lambda: told[-1] == "left", "it is still missed")

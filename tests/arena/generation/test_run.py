@@ -29,6 +29,9 @@ class ScriptedDispatcher:
         self.wanted: list[Wanted] = []
         self.closed = 0
 
+    def figures(self) -> dict[str, object]:
+        return {}
+
     async def stream(self, wanted: Wanted) -> AsyncIterator[object]:
         script = self.scripts[len(self.wanted)]
         self.wanted.append(wanted)
