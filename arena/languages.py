@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 from django.utils.cache import patch_vary_headers
+from django.utils.translation import get_language, get_language_info, gettext
 
 
 class LanguageMiddleware(LocaleMiddleware):
@@ -13,3 +14,13 @@ class LanguageMiddleware(LocaleMiddleware):
         if response.headers.get("Content-Type", "").startswith("text/html"):
             patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
+
+
+def foreign_name(code: str) -> str:
+    """What the language `code` is called in the reader's own; "" when it is the reader's own."""
+    if code == get_language():
+        return ""
+    try:
+        return gettext(get_language_info(code)["name"])  # Django's catalogues have the names
+    except KeyError:
+        return code

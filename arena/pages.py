@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -20,8 +21,11 @@ def current(slug: str) -> PageVersion:
     return PageVersion.objects.select_related("page").filter(page_id=slug).latest("number")
 
 
-def publish(slug: str, text: str) -> PageVersion:
+def publish(slug: str, text: str, language: str = "") -> PageVersion:
     """Make `text` (Markdown) the page's newest version; the same text again changes nothing.
+
+    `language` is that of the text; "" keeps the language of the version before. A version is in one language, so that a
+    consent points at exactly the words that were agreed to.
 
     A new version of the terms asks every visitor again before the next prompt. Refused 400 when empty or too long.
     """
@@ -31,9 +35,10 @@ def publish(slug: str, text: str) -> PageVersion:
     with transaction.atomic():
         page = Page.objects.select_for_update().get(slug=slug)
         newest = page.versions.order_by("-number").first()
-        if newest is not None and newest.text == text:
+        language = language or (newest.language if newest else settings.LANGUAGE_CODE)
+        if newest is not None and (newest.text, newest.language) == (text, language):
             return newest
-        return page.versions.create(number=newest.number + 1 if newest else 1, text=text)
+        return page.versions.create(number=newest.number + 1 if newest else 1, text=text, language=language)
 
 
 def install(page: Any = Page, version: Any = PageVersion) -> None:

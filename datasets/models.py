@@ -45,6 +45,8 @@ class Release(models.Model):
     objects = ReleaseQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("release")
+        verbose_name_plural = _("releases")
         ordering = ["-created_at"]
         permissions = [("publish_release", "Can publish and recall releases")]
         constraints = [
@@ -70,6 +72,8 @@ class ReleaseFile(models.Model):
     sha256 = models.CharField(max_length=64)
 
     class Meta:
+        verbose_name = _("release file")
+        verbose_name_plural = _("release files")
         ordering = ["path"]
         constraints = [models.UniqueConstraint(fields=["release", "path"], name="release_file_once")]
 
@@ -85,6 +89,8 @@ class ReleasedConversation(models.Model):
     public_id = models.CharField(max_length=32)
 
     class Meta:
+        verbose_name = _("released conversation")
+        verbose_name_plural = _("released conversations")
         constraints = [models.UniqueConstraint(fields=["release", "conversation"], name="released_once")]
         indexes = [models.Index(fields=["conversation"])]
 

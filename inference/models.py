@@ -19,6 +19,10 @@ class Adapter(models.Model):
     path = models.CharField(max_length=400, blank=True, help_text=_("PEFT directory, where the engine can read it."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    class Meta:
+        verbose_name = _("adapter")
+        verbose_name_plural = _("adapters")
+
     def __str__(self) -> str:
         return self.name
 
@@ -70,6 +74,8 @@ class EngineEndpoint(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        verbose_name = _("engine endpoint")
+        verbose_name_plural = _("engine endpoints")
         constraints = [models.CheckConstraint(condition=Q(in_flight__gte=1), name="endpoint_in_flight_positive")]
 
     def __str__(self) -> str:
@@ -106,6 +112,8 @@ class Deployment(models.Model):
     enabled = models.BooleanField(default=True)
 
     class Meta:
+        verbose_name = _("deployment")
+        verbose_name_plural = _("deployments")
         constraints = [
             models.UniqueConstraint(
                 fields=["model", "adapter", "endpoint"], name="deployment_once", nulls_distinct=False
@@ -128,6 +136,7 @@ class Spend(models.Model):
     cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
 
     class Meta:
+        verbose_name = _("spend")
         verbose_name_plural = _("spending")
         ordering = ["-day"]
         constraints = [models.UniqueConstraint(fields=["endpoint", "day"], name="spend_once_a_day")]

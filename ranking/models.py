@@ -27,6 +27,8 @@ class PairCount(models.Model):
     inverse_p2 = models.FloatField(default=0.0)
 
     class Meta:
+        verbose_name = _("pair count")
+        verbose_name_plural = _("pair counts")
         constraints = [
             models.UniqueConstraint(
                 fields=["origin", "category", "first", "second", "first_was_a", "outcome"], name="pair_count_cell"
@@ -54,6 +56,8 @@ class BoardSnapshot(models.Model):
     fitted_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("board snapshot")
+        verbose_name_plural = _("board snapshots")
         indexes = [models.Index(fields=["origin", "category", "-fitted_at"])]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +22,7 @@ class PageForm(forms.ModelForm):
         widget=forms.Textarea(attrs={"rows": 30, "cols": 100}),
         help_text=_("Markdown. A change is a new version; a new version of the terms asks every visitor again."),
     )
+    language = forms.ChoiceField(choices=settings.LANGUAGES, help_text=_("Which language the text is written in."))
 
     class Meta:
         model = Page
@@ -30,20 +32,20 @@ class PageForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         newest = None if self.instance._state.adding else self.instance.versions.first()
         if newest is not None:
-            self.initial.setdefault("text", newest.text)
+            self.initial |= {"text": newest.text, "language": newest.language} | self.initial
 
 
 class VersionInline(ReadOnlyInline):
     model = PageVersion
     verbose_name_plural = _("versions")
-    fields = readonly_fields = ("number", "published_at")
+    fields = readonly_fields = ("number", "language", "published_at")
 
 
 @admin.register(Page)
 class PageAdmin(AuditedAdmin):
     form = PageForm
     list_display = ["slug", "title"]
-    fields = ["slug", "title", "text"]
+    fields = ["slug", "title", "language", "text"]
     inlines = [VersionInline]
 
     def audited_fields(self, row: Page) -> dict[str, Any]:
@@ -59,12 +61,12 @@ class PageAdmin(AuditedAdmin):
 
     def save_model(self, request: HttpRequest, obj: Page, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        pages.publish(obj.slug, form.cleaned_data["text"])
+        pages.publish(obj.slug, form.cleaned_data["text"], form.cleaned_data["language"])
 
 
 @admin.register(PageVersion)
 class PageVersionAdmin(ReadOnlyAdmin):
-    list_display = ["page", "number", "published_at"]
+    list_display = ["page", "number", "language", "published_at"]
     list_filter = ["page"]
     list_select_related = ["page"]
     ordering = ["page", "-number"]

@@ -23,6 +23,8 @@ class AddressKey(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("address key")
+        verbose_name_plural = _("address keys")
         ordering = ["-created_at"]
 
     def __str__(self) -> str:
@@ -52,6 +54,8 @@ class Ban(models.Model):
     objects = BanQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("ban")
+        verbose_name_plural = _("bans")
         indexes = [models.Index(fields=["group"], condition=~Q(group=""), name="ban_group")]
         constraints = [
             models.CheckConstraint(

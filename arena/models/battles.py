@@ -76,6 +76,8 @@ class Battle(models.Model):
     objects = BattleQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("battle")
+        verbose_name_plural = _("battles")
         indexes = [
             models.Index(fields=["visitor", "-created_at"]),
             models.Index(fields=["-created_at"]),
@@ -152,6 +154,8 @@ class Turn(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("turn")
+        verbose_name_plural = _("turns")
         ordering = ["number"]
         indexes = [models.Index(fields=["lease_until"], condition=~Q(state="done"), name="turn_open")]
         constraints = [
@@ -205,6 +209,7 @@ class Reply(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("reply")
         ordering = ["side"]
         verbose_name_plural = _("replies")
         indexes = [

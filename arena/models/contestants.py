@@ -58,6 +58,8 @@ class Contestant(models.Model):
     objects = ContestantQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("contestant")
+        verbose_name_plural = _("contestants")
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(condition=Q(sampling_weight__gte=0), name="contestant_weight_not_negative"),
@@ -140,6 +142,8 @@ class ContestantRevision(models.Model):
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:
+        verbose_name = _("contestant revision")
+        verbose_name_plural = _("contestant revisions")
         ordering = ["contestant", "-number"]
         constraints = [
             models.UniqueConstraint(fields=["contestant", "number"], name="revision_number_once"),
@@ -173,6 +177,8 @@ class PairWeight(models.Model):
     updated_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("pair weight")
+        verbose_name_plural = _("pair weights")
         constraints = [
             models.UniqueConstraint(fields=["first", "second"], name="pair_weight_once"),
             models.CheckConstraint(condition=Q(first__lt=F("second")), name="pair_weight_ordered"),

@@ -36,6 +36,8 @@ class Conversation(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
         indexes = [
             models.Index(
                 fields=["verdict", "created_at"], condition=Q(erased_at__isnull=True), name="conversation_verdict"
@@ -59,6 +61,8 @@ class Message(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["conversation", "position"], name="message_position_once")]
 

@@ -68,6 +68,10 @@ class GateBlock(models.Model):
     prompt = models.TextField()
     created_at = models.DateTimeField(default=now)
 
+    class Meta:
+        verbose_name = _("gate block")
+        verbose_name_plural = _("gate blocks")
+
     def __str__(self) -> str:
         return f"{self.category}: {self.rule}"
 
@@ -83,6 +87,8 @@ class Appeal(Complaint):
     objects = AppealQuerySet.as_manager()
 
     class Meta(Complaint.Meta):
+        verbose_name = _("appeal")
+        verbose_name_plural = _("appeals")
         indexes = [models.Index(fields=["created_at"], condition=Q(decision=""), name="appeal_open")]
 
     def __str__(self) -> str:
@@ -109,6 +115,8 @@ class Report(Complaint):
     objects = ReportQuerySet.as_manager()
 
     class Meta(Complaint.Meta):
+        verbose_name = _("report")
+        verbose_name_plural = _("reports")
         indexes = [models.Index(fields=["created_at"], condition=Q(decision=""), name="report_open")]
         constraints = [
             *Complaint.Meta.constraints,
@@ -149,6 +157,8 @@ class ModerationRecord(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("moderation record")
+        verbose_name_plural = _("moderation records")
         indexes = [models.Index(fields=["message", "-created_at"])]
         permissions = [("moderate", "Can decide reports, appeals and conversations")]
 
@@ -176,6 +186,8 @@ class Enrichment(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("enrichment")
+        verbose_name_plural = _("enrichments")
         indexes = [models.Index(fields=["fingerprint"]), models.Index(fields=["version"])]
 
     def __str__(self) -> str:

@@ -25,6 +25,7 @@ class AuditEntry(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("audit entry")
         ordering = ["-created_at", "-id"]
         verbose_name_plural = _("audit entries")
         indexes = [models.Index(fields=["kind", "subject"]), models.Index(fields=["-created_at"])]
@@ -57,6 +58,8 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
         ordering = ["-created_at"]
         indexes = [models.Index(fields=["state"], condition=Q(state__in=["queued", "running"]), name="job_open")]
         permissions = [("view_ops", "Can see the operators' page and metrics")]

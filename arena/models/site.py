@@ -13,6 +13,10 @@ class Page(models.Model):
     slug = models.SlugField(primary_key=True)
     title = models.CharField(max_length=120)
 
+    class Meta:
+        verbose_name = _("page")
+        verbose_name_plural = _("pages")
+
     def __str__(self) -> str:
         return self.title
 
@@ -24,9 +28,12 @@ class PageVersion(models.Model):
     page = models.ForeignKey(Page, models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     text = models.TextField()
+    language = models.CharField(max_length=12, default="en", help_text=_("Which language the text is written in."))
     published_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("page version")
+        verbose_name_plural = _("page versions")
         constraints = [models.UniqueConstraint(fields=["page", "number"], name="page_version_once")]
         ordering = ["-number"]
 

@@ -22,6 +22,10 @@ class Visitor(models.Model):
         help_text=_("Of the code that opens /me elsewhere."),
     )
 
+    class Meta:
+        verbose_name = _("visitor")
+        verbose_name_plural = _("visitors")
+
     def __str__(self) -> str:
         return f"visitor {str(self.id)[:8]}"
 
@@ -37,6 +41,8 @@ class Consent(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("consent")
+        verbose_name_plural = _("consents")
         indexes = [models.Index(fields=["visitor", "-created_at"])]
 
     def __str__(self) -> str:

@@ -50,6 +50,8 @@ class Vote(models.Model):
     objects = VoteQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("vote")
+        verbose_name_plural = _("votes")
         constraints = [
             # Joined by `simulation` in a later release: exactly one of the two is set.
             models.CheckConstraint(condition=Q(battle__isnull=False), name="vote_has_one_subject"),
@@ -84,6 +86,8 @@ class VoteEvent(models.Model):
     created_at = models.DateTimeField(default=now)
 
     class Meta:
+        verbose_name = _("vote event")
+        verbose_name_plural = _("vote events")
         indexes = [models.Index(fields=["created_at"], condition=Q(absorbed=False), name="vote_event_unabsorbed")]
         constraints = [
             models.CheckConstraint(condition=~Q(contestant_a=F("contestant_b")), name="vote_event_pair_distinct"),

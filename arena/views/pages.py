@@ -7,7 +7,7 @@ from django.templatetags.static import static
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
-from arena import markdown
+from arena import languages, markdown
 from arena.api import operations
 from arena.models import PageVersion
 from arena.views.access import Request
@@ -22,7 +22,8 @@ def page(request: Request, slug: str) -> HttpResponse:
         versions = versions.filter(number=int(wanted))
     version = get_object_or_404(versions[:1])
     html = mark_safe(markdown.render(version.text))  # noqa: S308 - made safe by arena.markdown
-    return render(request, "pages/page.html", {"version": version, "html": html})
+    written = languages.foreign_name(version.language)
+    return render(request, "pages/page.html", {"version": version, "html": html, "written": written})
 
 
 @require_safe

@@ -1,5 +1,7 @@
 """The operator's pages: first versions exist, an edit is a new version, the old one stays."""
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -29,6 +31,30 @@ def test_an_edit_is_a_new_version_and_the_old_one_stays() -> None:
     assert (second.number, second.text) == (first.number + 1, "New words.\n\nMore.\n")
     assert pages.current("about") == second
     assert PageVersion.objects.get(pk=first.pk).text == first.text
+
+
+def test_a_version_says_its_language(client: Client) -> None:
+    pages.publish("about", "Worte.", "de")
+    assert pages.publish("about", "Andere Worte.").language == "de"  # until somebody says otherwise
+    english = client.get("/about").content.decode()
+    assert (
+        '<article class="prose text" lang="de" dir="auto">' in english and "This page is written in German." in english
+    )
+    german = client.get("/about", headers={"Accept-Language": "de"}).content.decode()
+    assert "geschrieben" not in german and '<h2 class="version" lang="de" dir="ltr">' in german
+
+
+def test_the_same_words_in_another_language_are_another_version() -> None:
+    first = pages.publish("about", "Agon.", "en")
+    assert pages.publish("about", "Agon.", "de").number == first.number + 1
+
+
+@pytest.mark.parametrize("slug", pages.TITLES)
+def test_every_first_page_is_there_in_german_with_the_same_parts(slug: str) -> None:
+    """Files for an operator to publish; see docs/translating.md."""
+    parts = re.compile(r"^(#+ |\d\. |- |\|)|`([a-z_]+)`", re.MULTILINE)
+    english, german = ((pages.FIRST_VERSIONS / folder / f"{slug}.md").read_text() for folder in ("", "de"))
+    assert parts.findall(english) == parts.findall(german)
 
 
 def test_the_same_text_again_is_no_new_version() -> None:

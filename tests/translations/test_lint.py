@@ -21,9 +21,8 @@ STAYS = {
 }
 CITATION = re.compile(r": (Bradley|Ford|Efron|arXiv)")  # works are cited by their own titles
 DATA = {"inference/demo/roster.py"}  # fills rows that operators edit, in one language
-WRAPPED_ELSEWHERE = {
-    "arena/moderation/gate.py"
-}  # says the policy's words, which tests.messages collects from policy.toml
+# The policy's words, which tests.messages collects from policy.toml; the names of languages, which Django has.
+WRAPPED_ELSEWHERE = {"arena/moderation/gate.py", "arena/languages.py"}
 SAMPLE = """{% load i18n %}{# not this #}<p class="x">Left out</p><p>{% translate "in" %} · {{ n }}</p>
 {% blocktranslate count n=n %}{{ n }} vote{% plural %}{{ n }} votes{% endblocktranslate %}<code>pip</code>
 <img alt="Seen" src="unseen.png"><b title="{% translate 'Fine' %}">{% if x %}Also out{% endif %}</b>
