@@ -21,6 +21,7 @@ def foreign_name(code: str) -> str:
     if code == get_language():
         return ""
     try:
-        return gettext(get_language_info(code)["name"])  # Django's catalogues have the names
+        name = get_language_info(code)["name"]
     except KeyError:
         return code
+    return gettext(name)  # Django's catalogues have the names

@@ -11,6 +11,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connection
+from django.utils import translation
 from pytest_django import DjangoDbBlocker
 
 from arena.embedded import lifecycle
@@ -94,6 +95,12 @@ def nothing_remembered() -> None:
 
     address_keys.forget()
     bans.forget()
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    """A request leaves its language behind in its thread; the next test begins in the site's own."""
+    translation.deactivate()
 
 
 @pytest.fixture

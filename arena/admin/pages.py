@@ -32,7 +32,7 @@ class PageForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         newest = None if self.instance._state.adding else self.instance.versions.first()
         if newest is not None:
-            self.initial |= {"text": newest.text, "language": newest.language} | self.initial
+            self.initial = {"text": newest.text, "language": newest.language, **self.initial}
 
 
 class VersionInline(ReadOnlyInline):

@@ -1,6 +1,7 @@
 """Small things that templates need: icons, relative times, the current place in the navigation."""
 
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.http import HttpRequest
@@ -31,7 +32,7 @@ ICONS = {
 }
 
 # What stands before "ago": other languages bend these words there (2 Tage, vor 2 Tagen).
-PAST = {
+PAST: dict[str, Any] = {
     "year": npgettext_lazy("… ago", "%(num)d year", "%(num)d years", "num"),
     "month": npgettext_lazy("… ago", "%(num)d month", "%(num)d months", "num"),
     "week": npgettext_lazy("… ago", "%(num)d week", "%(num)d weeks", "num"),

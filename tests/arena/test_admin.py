@@ -180,7 +180,13 @@ def test_editing_a_page_makes_a_version(operator: Client) -> None:
     pages.install()
     url = reverse("admin:arena_page_change", args=["terms"])
     before = PageVersion.objects.filter(page_id="terms").count()
-    form = {"title": "Terms", "text": "New terms.", "versions-TOTAL_FORMS": "0", "versions-INITIAL_FORMS": "0"}
+    form = {
+        "title": "Terms",
+        "language": "en",
+        "text": "New terms.",
+        "versions-TOTAL_FORMS": "0",
+        "versions-INITIAL_FORMS": "0",
+    }
     operator.post(url, form)
     operator.post(url, form)
     assert PageVersion.objects.filter(page_id="terms").count() == before + 1
