@@ -195,6 +195,10 @@ BATTLE_TTL_S = env.number("AGON_BATTLE_TTL_S", 24 * 3600, least=60)
 START_ALIGN_S = env.seconds("AGON_START_ALIGN_S", 2.0)
 PACE_STALL_S = env.seconds("AGON_PACE_STALL_S", 3.0)
 
+# --- Staff ----------------------------------------------------------------------------------------------------------
+DESK_PAGE = env.number("AGON_DESK_PAGE", 50, least=1)
+DESK_BULK = env.number("AGON_DESK_BULK", 150, least=1)
+
 # --- The board and what is broadcast --------------------------------------------------------------------------------
 ABSORB_BATCH = env.number("AGON_ABSORB_BATCH", 2000, least=1)
 ABSORB_BATCHES = env.number("AGON_ABSORB_BATCHES", 500, least=1)

@@ -25,6 +25,7 @@ urlpatterns = [
     path("b/<uuid:battle>/report/", complaints.report, name="report"),
     re_path(r"^s/(?P<token>[A-Za-z0-9_-]{43})/$", share.shared, name="shared"),
     path("appeals/", complaints.appeal, name="appeal"),
+    path("appeals/<uuid:block>/", complaints.appealed, name="appealed"),
     path("me/", me.history, name="me"),
     re_path(r"^(?P<slug>terms|privacy|about)$", pages.page, name="page"),
     path("datasets", pages.datasets, name="datasets"),
@@ -37,6 +38,7 @@ urlpatterns = [
     path("language/", language.choose, name="set_language"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("desk/", include("arena.desk.urls")),
     path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),
     path("admin/", admin.site.urls),
 ]
