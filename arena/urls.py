@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from arena.api import api
-from arena.views import admin_login, battle, complaints, health, language, me, pages, share
+from arena.views import admin_login, battle, complaints, health, language, me, ops, pages, share
 
 handler400 = "arena.views.errors.bad_request"
 handler403 = "arena.views.errors.forbidden"
@@ -39,6 +39,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("desk/", include("arena.desk.urls")),
+    path("metrics", ops.metrics, name="metrics"),
     path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,84 @@
+"""Operators, and an installation in which something of everything has happened."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import redis
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from arena import clock, logs
+from arena.models import GateBlock, Job, Reply
+from arena.operations import computing, counters, heartbeat
+from inference.models import Deployment, EngineEndpoint, Spend
+from tests import factories
+from tests.arena.views_help import Person, url
+
+PROMPT = "canary-prompt-5e1"
+
+
+def staff(name: str = "op", may: bool = True, is_staff: bool = True) -> Client:
+    user = User.objects.create_user(name, is_staff=is_staff)
+    if may:
+        user.user_permissions.add(Permission.objects.get(codename="view_ops"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def busy(valkey: redis.Redis, monkeypatch: Any, engine: dict[str, Any] | None = None) -> Person:
+    """Battles, votes, a failure, a block, a job, spending, an open turn, every process alive; and the tick that sees it."""
+    counters.advance(valkey, {})
+    person = Person()
+    factories.ring()
+    EngineEndpoint.objects.update(daily_cap=Decimal("5.00"))
+    Deployment.objects.update(price_in=Decimal("1"), price_out=Decimal("2"))
+    deployment = Deployment.objects.get()
+    for _ in range(3):
+        battle = person.ready(a=factories.outcome(), b=factories.outcome())
+        person.post(url(battle, "vote/"), choice="a", turn=1)
+    factories.finish(factories.started(person.visitor, PROMPT), factories.outcome(error="timeout"))
+    Reply.objects.update(deployment=deployment)
+    factories.started(person.visitor, PROMPT)
+    GateBlock.objects.create(visitor=person.visitor, policy="1", category="weapons", rule="r", prompt=PROMPT)
+    Job.objects.create(kind="refit", state="failed")
+    Spend.objects.create(endpoint=deployment.endpoint, day=clock.now().date(), cost=Decimal("1.25"))
+    beats(monkeypatch, str(deployment.pk))
+    later = clock.now() + counters.LAG + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    monkeypatch.setattr(computing.engines, "ask_all", _asked(engine or ENGINE))
+    monkeypatch.setattr(computing.state, "processes", lambda path: {"valkey": 1})
+    before = {"at": (later - timedelta(seconds=10)).isoformat(), "engines": [{"name": "stub", "output_tokens": 100}]}
+    computing.snapshot.store(before, valkey)
+    assert computing.refresh()
+    return person
+
+
+ENGINE = {
+    "name": "stub", "kind": "engine", "state": "up", "running": 2, "waiting": 1, "pages": 100, "pages_used": 40,
+    "output_tokens": 600, "fairness": 0.9, "clients": 3, "largest_share": 0.5,
+}  # fmt: skip
+
+
+def _asked(row: dict[str, Any]):
+    async def ask_all(endpoints: list[EngineEndpoint]) -> list[dict[str, Any]]:
+        return [dict(row)] if endpoints else []
+
+    return ask_all
+
+
+def beats(monkeypatch: Any, deployment: str) -> None:
+    figures: dict[str, dict[str, Any]] = {
+        "web": {"sse": 4, "sockets": 2, "overflows": 1, "loop_lag_s": 0.01},
+        "worker-generate": {
+            "open_turns": 1, "room": 600, "leases_lost": 2, "events": 50, "losses": 1, "flush_s": 0.002,
+            "lanes": {deployment: {"running": 2, "waiting": 1, "open": 0}},
+        },
+        "worker-batch": {},
+        "beat": {},
+    }  # fmt: skip
+    with monkeypatch.context() as patch:
+        for process, told in figures.items():
+            patch.setattr(logs, "PROCESS", process)
+            heartbeat.tell(told)
