@@ -212,6 +212,7 @@ RELEASES_DIR = Path(env.text("AGON_RELEASES_DIR") or VAR / "media" / "releases")
 RELEASE_SHARD_ROWS = env.number("AGON_RELEASE_SHARD_ROWS", 200_000, least=1)
 RELEASE_GROUP_ROWS = env.number("AGON_RELEASE_GROUP_ROWS", 5000, least=1)
 RELEASE_GROUP_BYTES = env.number("AGON_RELEASE_GROUP_BYTES", 64_000_000, least=1000)
+RELEASE_DOWNLOADS = env.number("AGON_RELEASE_DOWNLOADS", 200, least=1)
 RELEASE_BATCH = env.number("AGON_RELEASE_BATCH", 200, least=1)  # battles; the gate takes at most 500
 
 # --- Limits: bursts and refills per visitor and per IP prefix; hops in front of us whose forwarded header is believed

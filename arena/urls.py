@@ -28,8 +28,8 @@ urlpatterns = [
     path("appeals/<uuid:block>/", complaints.appealed, name="appealed"),
     path("me/", me.history, name="me"),
     re_path(r"^(?P<slug>terms|privacy|about)$", pages.page, name="page"),
-    path("datasets", pages.datasets, name="datasets"),
     path("", include("ranking.urls")),
+    path("", include("datasets.urls")),
     path("api", pages.api, name="api"),
     path("api/v1/", api.urls),
     # kindness: the same pages with a slash at the end, and the icon where browsers look unasked

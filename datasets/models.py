@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
+from datasets.reasons import Drop
 
 
 class ReleaseState(models.TextChoices):
@@ -62,6 +63,37 @@ class Release(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files.all())
+
+    @property
+    def digest(self) -> str:
+        """Of SHA256SUMS, which holds the digests of all other files: it names the release as a whole."""
+        return next((file.sha256 for file in self.files.all() if file.path == "SHA256SUMS"), "")
+
+    @property
+    def kept_in(self) -> list[tuple[str, int]]:
+        """Why conversations stayed in, in words, the most frequent reason first."""
+        labels = dict(Drop.choices)
+        found = sorted(self.dropped.items(), key=lambda item: (-item[1], item[0]))
+        return [(str(labels.get(reason, reason)), count) for reason, count in found]
+
+    @property
+    def models(self) -> list[tuple[str, int]]:
+        """Public names and their conversations, the most frequent first."""
+        return _ranked(self.facts.get("models", {}))
+
+    @property
+    def languages(self) -> list[tuple[str, int]]:
+        """English names and their conversations, the most frequent first."""
+        return _ranked(self.facts.get("languages", {}))
+
+
+def _ranked(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
 
 class ReleaseFile(models.Model):
     """One file of a release, as it was when it was published."""
@@ -91,7 +123,10 @@ class ReleasedConversation(models.Model):
     class Meta:
         verbose_name = _("released conversation")
         verbose_name_plural = _("released conversations")
-        constraints = [models.UniqueConstraint(fields=["release", "conversation"], name="released_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "conversation"], name="released_once"),
+            models.UniqueConstraint(fields=["release", "public_id"], name="released_id_once"),
+        ]
         indexes = [models.Index(fields=["conversation"])]
 
     def __str__(self) -> str:

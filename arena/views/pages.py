@@ -27,11 +27,6 @@ def page(request: Request, slug: str) -> HttpResponse:
 
 
 @require_safe
-def datasets(request: Request) -> HttpResponse:
-    return render(request, "pages/datasets.html")
-
-
-@require_safe
 def api(request: Request) -> HttpResponse:
     return render(request, "pages/api.html", {"operations": operations(), "settings": settings})
 

@@ -98,7 +98,7 @@ def test_a_broken_view_shows_no_traceback(monkeypatch) -> None:
         raise RuntimeError("secret detail /etc/agon")
 
     monkeypatch.setattr(views, "render", broken)
-    response = Person().get("/datasets")
+    response = Person().get("/about")
     assert response.status_code == 500
     assert "Something broke on our side" in body(response) and "secret detail" not in body(response)
 
