@@ -12,18 +12,21 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
-from arena import clock
+from arena import audit, clock
+from arena.audit import Actor
 from arena.celery import app
 from arena.models import Job
 from arena.models.operations import JobState
 
 log = logging.getLogger(__name__)
 BEAT_S = 2.0  # progress is stored at most this often
-SILENT = timedelta(minutes=5)  # without a sign of life for so long, a job is dead
 
 
 class Cancelled(Exception):
@@ -52,9 +55,7 @@ class Progress:
             raise Cancelled(str(self.job.pk))
 
 
-def start(
-    kind: str, task: str, queue: str, actor: AbstractBaseUser | AnonymousUser | None = None, **arguments: Any
-) -> Job:
+def start(kind: str, task: str, queue: str, actor: Actor = None, **arguments: Any) -> Job:
     """Write the row and queue `task(job_id)` on commit. With the broker down the row waits for `sweep`."""
     user = actor if isinstance(actor, User) else None
     job = Job.objects.create(kind=kind, arguments={**arguments, "_task": task, "_queue": queue}, requested_by=user)
@@ -94,13 +95,29 @@ def _end(job_id: UUID, state: JobState, **values: Any) -> bool:
 
 
 def sweep() -> int:
-    """Fail jobs whose worker died, and send again those that no worker was told of; returns how many."""
-    silent = clock.now() - SILENT
+    """Fail jobs whose worker died, and send again those that no worker seems to have been told of; returns how many.
+
+    A job that only waits for its turn is sent again, too, at most once per settings.JOB_SILENT_S: of its messages the first one
+    that is read claims it, the others do nothing.
+    """
+    silent = clock.now() - timedelta(seconds=settings.JOB_SILENT_S)
     dead = Job.objects.filter(state=JobState.RUNNING, beat_at__lt=silent)
-    touched = sum(fail(pk, "Its worker stopped. Start it again.") for pk in dead.values_list("pk", flat=True))
-    for job in Job.objects.filter(state=JobState.QUEUED, created_at__lt=silent, started_at__isnull=True):
-        touched += _send(job.pk, job.arguments["_task"], job.arguments["_queue"])
+    touched = sum(fail(pk, _("Its worker stopped. Start it again.")) for pk in dead.values_list("pk", flat=True))
+    untold = Q(beat_at__isnull=True, created_at__lt=silent) | Q(beat_at__lt=silent)
+    for job in Job.objects.filter(untold, state=JobState.QUEUED):
+        if _send(job.pk, job.arguments["_task"], job.arguments["_queue"]):
+            touched += Job.objects.filter(pk=job.pk, state=JobState.QUEUED).update(beat_at=clock.now())
     return touched
+
+
+def cancel(job: Job, actor: Actor) -> bool:
+    """Fail an open job by hand; its worker stops at its next sign of progress. False when it had ended already."""
+    with transaction.atomic():
+        name = actor.get_username() if isinstance(actor, User) else "system"
+        if not fail(job.pk, _("Cancelled by %(who)s.") % {"who": name}):
+            return False
+        audit.record(actor, "cancel", job, {"state": job.state}, {"state": JobState.FAILED})
+    return True
 
 
 def _send(job_id: UUID, task: str, queue: str) -> bool:

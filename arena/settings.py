@@ -157,6 +157,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-turns": {"task": "arena.tasks.sweep", "schedule": env.seconds("AGON_SWEEP_S", 5.0)},
     "expire-battles": {"task": "arena.tasks.expire", "schedule": 60.0},
     "refit-board": {"task": "ranking.tasks.refit", "schedule": env.seconds("AGON_REFIT_S", 300.0)},
+    "sweep-jobs": {"task": "arena.tasks.sweep_jobs", "schedule": env.seconds("AGON_JOB_SWEEP_S", 60.0)},
     "rotate-address-keys": {"task": "arena.tasks.rotate_address_keys", "schedule": 3600.0},
     "live-ticker": {
         "task": "arena.tasks.tick",
@@ -196,6 +197,7 @@ START_ALIGN_S = env.seconds("AGON_START_ALIGN_S", 2.0)
 PACE_STALL_S = env.seconds("AGON_PACE_STALL_S", 3.0)
 
 # --- Staff ----------------------------------------------------------------------------------------------------------
+JOB_SILENT_S = env.seconds("AGON_JOB_SILENT_S", 300.0)
 DESK_PAGE = env.number("AGON_DESK_PAGE", 50, least=1)
 DESK_BULK = env.number("AGON_DESK_BULK", 150, least=1)
 

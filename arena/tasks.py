@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from arena import address_keys, battles
+from arena import address_keys, battles, jobs
 from arena.generation import sweeper
 from arena.live import ticker
 
@@ -20,6 +20,11 @@ def generate(turn_id: str) -> None:
 @shared_task(ignore_result=True)
 def sweep() -> int:
     return sweeper.sweep()
+
+
+@shared_task(ignore_result=True)
+def sweep_jobs() -> int:
+    return jobs.sweep()
 
 
 @shared_task(ignore_result=True)

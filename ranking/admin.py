@@ -8,10 +8,10 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from arena import audit
+from arena import audit, voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig
-from ranking import demo, tasks
+from ranking import demo
 from ranking.models import BoardSnapshot, PairCount
 
 
@@ -36,8 +36,11 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
         """Queue a fit: the estimators run in the batch worker, never in the web process."""
         if request.method == "POST" and request.user.has_perm("arena.add_job"):
             audit.record(request.user, "refit", SiteConfig.current())
-            tasks.refit.delay()
-            messages.success(request, _("A fit has been queued. A new snapshot appears here if a count has changed."))
+            if voiding.ask_for_a_fit():
+                said = _("A fit has been queued. A new snapshot appears here if a count has changed.")
+                messages.success(request, said)
+            else:
+                messages.warning(request, _("The broker is away. The next scheduled fit will do it."))
         return redirect(_list())
 
     def wipe_demo(self, request: HttpRequest) -> HttpResponse:

@@ -1,15 +1,9 @@
-"""Battles, their turns and votes, as they were. Staff read text here; nothing is edited."""
+"""Turns, replies and votes, as they were. No text stands here: it is read on the page of the battle (`battle_page.py`)."""
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
 
 from arena.admin.readonly import ReadOnlyAdmin, ReadOnlyInline
-from arena.models import Battle, Reply, Turn, Vote, VoteEvent
-
-
-class TurnInline(ReadOnlyInline):
-    model = Turn
-    fields = readonly_fields = ("number", "prompt", "state", "claims", "created_at", "finished_at")
+from arena.models import Reply, Turn, Vote, VoteEvent
 
 
 class ReplyInline(ReadOnlyInline):
@@ -26,16 +20,6 @@ class ReplyInline(ReadOnlyInline):
     )
 
 
-@admin.register(Battle)
-class BattleAdmin(ReadOnlyAdmin):
-    list_display = ["id", "state", "void_reason", "origin", "revision_a", "revision_b", "created_at"]
-    list_filter = ["state", "void_reason", "origin", "created_at"]
-    list_select_related = ["revision_a__contestant", "revision_b__contestant"]
-    date_hierarchy = "created_at"
-    ordering = ["-created_at"]
-    inlines = [TurnInline]
-
-
 @admin.register(Turn)
 class TurnAdmin(ReadOnlyAdmin):
     list_display = ["id", "battle", "number", "state", "claims", "lease_owner", "lease_until", "created_at"]
@@ -43,7 +27,7 @@ class TurnAdmin(ReadOnlyAdmin):
     list_select_related = ["battle"]
     ordering = ["-created_at"]
     inlines = [ReplyInline]
-    exclude = ["key"]
+    exclude = ["key", "prompt"]
 
 
 @admin.register(Reply)
@@ -52,11 +36,7 @@ class ReplyAdmin(ReadOnlyAdmin):
     list_filter = ["state", "finish_reason", "error", "deployment"]
     list_select_related = ["deployment__endpoint"]
     ordering = ["-id"]
-    readonly_fields = ["text"]
-
-    @admin.display(description=_("text"))
-    def text(self, reply: Reply) -> str:
-        return reply.message.text if reply.message else ""
+    exclude = ["message"]
 
 
 @admin.register(Vote)

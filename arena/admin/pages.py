@@ -51,7 +51,8 @@ class PageAdmin(AuditedAdmin):
     def audited_fields(self, row: Page) -> dict[str, Any]:
         """The page and its newest version, which stays readable in full under that number."""
         newest = row.versions.first()
-        return super().audited_fields(row) | ({"version": newest.number, "text": newest.text} if newest else {})
+        names = ("number", "language", "text")
+        return super().audited_fields(row) | ({name: getattr(newest, name) for name in names} if newest else {})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Page | None = None) -> list[str]:
         return ["slug"] if obj else []

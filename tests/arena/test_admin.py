@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from arena import bans, pages, registry
-from arena.models import Appeal, Contestant, GateBlock, PageVersion, PairWeight, Report, SiteConfig, Turn
+from arena.models import Appeal, Battle, Contestant, GateBlock, PageVersion, PairWeight, Report, SiteConfig, Turn
 from inference.models import Deployment
 from tests import factories
 
@@ -201,7 +201,15 @@ def test_the_switches_can_be_switched(operator: Client) -> None:
 
 
 @pytest.mark.usefixtures("everything")
-def test_reports_are_shown_as_text(operator: Client) -> None:
-    page = operator.get(reverse("admin:arena_report_changelist")).content
-    assert b"<script>alert(1)" not in page
-    assert b"&lt;script&gt;alert(1)" in page
+def test_text_is_read_at_the_desk_and_on_the_battles_page_and_nowhere_else(operator: Client) -> None:
+    """Every list and every row's page, opened by a superuser: none but the battle's holds a word of anybody's."""
+    words = ("Why is the sky", "An answer.", "alert(1)", "but why", "SECRET-PROMPT")
+    GateBlock.objects.update(prompt="SECRET-PROMPT")
+    for model, model_admin in admin.site._registry.items():
+        for url in urls_of(model, model_admin):
+            page = operator.get(url).content.decode()
+            if model is Battle and url.endswith("/change/"):
+                assert "Why is the sky" in page and "An answer." in page and "&lt;script&gt;alert(1)" in page
+                assert "<script>alert(1)" not in page
+            else:
+                assert [word for word in words if word in page] == [], url
