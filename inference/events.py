@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 # Everything that can go wrong, by code. Public pages translate these; a provider's own words never leave `client`.
@@ -76,8 +76,7 @@ class Opened:
     deployment_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """More of the answer; `deltas` counts the pieces it came in (about one token each)."""
 
     text: str

@@ -6,7 +6,10 @@ from uuid import UUID
 
 STATUS, RESET, FRAME, SIDE, DONE = "status", "reset", "frame", "side", "done"
 
+FIELD = "s"  # the one field of a stream entry
+
 Event = tuple[str, dict[str, Any]]
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def key(turn_id: UUID) -> str:
@@ -34,11 +37,16 @@ def done(battle_state: str, next_url: str | None = None) -> Event:
     return DONE, {"battle": battle_state} | ({"next": next_url} if next_url else {})
 
 
-def fields(event: Event) -> dict[str, str]:
-    """An event as the fields of a stream entry."""
-    return {"e": event[0], "d": json.dumps(event[1], ensure_ascii=False, separators=(",", ":"))}
+def encoded(event: Event) -> bytes:
+    """An event as it is stored and sent: all of a server-sent event but its id. JSON holds no raw line break."""
+    return f"event: {event[0]}\ndata: {_json(event[1])}\n\n".encode()
 
 
-def wire(entry_id: str, name: str, data: str) -> bytes:
-    """An entry as one server-sent event; JSON holds no raw line break, so one data line is enough."""
-    return f"id: {entry_id}\nevent: {name}\ndata: {data}\n\n".encode()
+def wire(entry_id: bytes, told: bytes) -> bytes:
+    """A stored event with the id of its stream entry, as the browser gets it."""
+    return b"id: %b\n%b" % (entry_id, told)
+
+
+def is_done(told: bytes) -> bool:
+    """Whether a stored event is the terminal one."""
+    return told.startswith(b"event: done\n")

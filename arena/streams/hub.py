@@ -22,27 +22,54 @@ BACKLOG = 256  # events a viewer may lag behind before it replays
 PAGE = 500  # entries per XRANGE
 BLOCK_MS = 5000
 RETRY_S = 0.5
+FIELD = events.FIELD.encode()
 WAKE_TTL_S = 3600  # a process that is gone leaves no key behind
 
-Entry = tuple[str, str, str]  # id, event name, JSON
+Entry = tuple[bytes, bytes]  # id, event as it is sent
 
 
 class Viewer:
-    """One open SSE: a bounded queue and whether it overflowed."""
+    """One open SSE: entries that it has not taken yet, and whether it has lost some because they were too many."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[Entry] = asyncio.Queue(BACKLOG)
+        self.entries: list[Entry] = []
         self.lagging = False
+        self.waiter: asyncio.Future[None] | None = None
 
-    def offer(self, entry: Entry) -> None:
-        try:
-            self.queue.put_nowait(entry)
-        except asyncio.QueueFull:
-            self.lagging = True
+    @property
+    def served(self) -> bool:
+        return bool(self.entries) or self.lagging
+
+    def offer(self, entries: list[Entry]) -> None:
+        if self.lagging or len(self.entries) + len(entries) > BACKLOG:
+            self.entries, self.lagging = [], True
+        else:
+            self.entries += entries
+        self.wake()
+
+    def wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Until something was offered; False when nothing came in time."""
+        if not self.served:
+            loop = asyncio.get_running_loop()
+            self.waiter = loop.create_future()
+            timer = loop.call_later(timeout_s, self.wake)
+            try:
+                await self.waiter
+            finally:
+                timer.cancel()
+        return self.served
+
+    def take(self) -> list[Entry]:
+        taken, self.entries = self.entries, []
+        return taken
 
 
-def _after(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
+def _after(entry_id: bytes) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition(b"-")
     return int(milliseconds), int(sequence or 0)
 
 
@@ -50,12 +77,12 @@ class Hub:
     """Shared by every viewer of one event loop."""
 
     def __init__(self) -> None:
-        self.redis = connect()
-        self.reader_redis = connect(socket_timeout=BLOCK_MS / 1000 + 5)
-        self.wake_key = f"wake:{uuid4()}"
-        self.wake_id = "0"
-        self.viewers: dict[str, set[Viewer]] = {}
-        self.cursors: dict[str, str] = {}
+        self.redis = connect(decode_responses=False)
+        self.reader_redis = connect(socket_timeout=BLOCK_MS / 1000 + 5, decode_responses=False)
+        self.wake_key = f"wake:{uuid4()}".encode()
+        self.wake_id = b"0"
+        self.viewers: dict[bytes, set[Viewer]] = {}
+        self.cursors: dict[bytes, bytes] = {}
         self.task: asyncio.Task[None] | None = None
         self.overflows = 0  # viewers that fell behind and replay
 
@@ -67,9 +94,9 @@ class Hub:
         await self.redis.aclose()
         await self.reader_redis.aclose()
 
-    async def watch(self, turn_id: UUID, last_id: str) -> AsyncGenerator[Entry | None, None]:
-        """Entries after `last_id`, without gap or repeat; None whenever nothing came for the keep-alive time."""
-        key, viewer = events.key(turn_id), Viewer()
+    async def watch(self, turn_id: UUID, last_id: bytes) -> AsyncGenerator[list[Entry], None]:
+        """Entries after `last_id`, without gap or repeat; an empty list whenever nothing came for the keep-alive time."""
+        key, viewer = events.key(turn_id).encode(), Viewer()
         self.viewers.setdefault(key, set()).add(viewer)
         self.cursors.setdefault(key, last_id)
         try:
@@ -78,44 +105,39 @@ class Hub:
             while True:
                 if replay:
                     async for missed in self._replay(key, last_id):
-                        last_id = missed[0]
+                        last_id = missed[-1][0]
                         yield missed
                     replay = False
-                entry = await self._next(viewer)
+                came = await viewer.wait(settings.SSE_KEEPALIVE_S)
+                entries, after = viewer.take(), _after(last_id)
                 if viewer.lagging:
-                    viewer.lagging, viewer.queue, replay = False, asyncio.Queue(BACKLOG), True
+                    viewer.lagging, replay = False, True
                     self.overflows += 1
-                elif entry is None:
-                    yield None
+                elif not came:
+                    yield []
                     replay = True  # costs one XRANGE per keep-alive, and mends whatever a lost connection missed
-                elif _after(entry[0]) > _after(last_id):
-                    last_id = entry[0]
-                    yield entry
+                elif fresh := [entry for entry in entries if _after(entry[0]) > after]:
+                    last_id = fresh[-1][0]
+                    yield fresh
         finally:
             self._leave(key, viewer)
 
-    def _leave(self, key: str, viewer: Viewer) -> None:
+    def _leave(self, key: bytes, viewer: Viewer) -> None:
         watching = self.viewers.get(key, set())
         watching.discard(viewer)
         if not watching:
             self.viewers.pop(key, None)
             self.cursors.pop(key, None)
 
-    async def _next(self, viewer: Viewer) -> Entry | None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(settings.SSE_KEEPALIVE_S):
-                return await viewer.queue.get()
-        return None
-
-    async def _replay(self, key: str, last_id: str) -> AsyncIterator[Entry]:
+    async def _replay(self, key: bytes, last_id: bytes) -> AsyncIterator[list[Entry]]:
         while True:
             try:
-                page = await self.redis.xrange(key, f"({last_id}", "+", count=PAGE)
+                page = await self.redis.xrange(key, b"(" + last_id, "+", count=PAGE)
             except (RedisError, OSError):
                 return  # the reader reconnects; a later replay starts from the same id
-            for entry_id, fields in page:
-                last_id = entry_id
-                yield entry_id, fields["e"], fields["d"]
+            if page:
+                last_id = page[-1][0]
+                yield _entries(page)
             if len(page) < PAGE:
                 return
 
@@ -138,15 +160,19 @@ class Hub:
 
     async def _read_once(self) -> None:
         wanted = {key: self.cursors[key] for key in self.viewers} | {self.wake_key: self.wake_id}
-        for key, entries in await self.reader_redis.xread(wanted, block=BLOCK_MS, count=PAGE) or ():
+        for key, page in await self.reader_redis.xread(wanted, block=BLOCK_MS, count=PAGE) or ():
             if key == self.wake_key:
-                self.wake_id = entries[-1][0]
+                self.wake_id = page[-1][0]
                 continue
             if key in self.cursors:
-                self.cursors[key] = entries[-1][0]
-            for entry_id, fields in entries:
-                for viewer in self.viewers.get(key, ()):
-                    viewer.offer((entry_id, fields["e"], fields["d"]))
+                self.cursors[key] = page[-1][0]
+            entries = _entries(page)
+            for viewer in self.viewers.get(key, ()):
+                viewer.offer(entries)
+
+
+def _entries(page: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    return [(entry_id, fields[FIELD]) for entry_id, fields in page]
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -1,7 +1,7 @@
-"""The worker's side: events of all turns collect here and leave in one pipelined XADD per tick."""
+"""The worker's side: events of all turns collect here and leave together, one script call per tick."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from uuid import UUID
 
@@ -14,16 +14,26 @@ from redis.exceptions import RedisError
 from arena.streams import events
 
 log = logging.getLogger(__name__)
+MOST_BYTES = 1 << 20  # of one call, so that a large batch (every turn again, after a loss) does not hold Valkey up
+
+# KEYS: the stream of each event. ARGV: the bound of a stream, then each event and the seconds that its stream shall live from
+# now on ("" = as before). One command and one answer however many turns are open, and readers see the whole tick at once.
+ADD = """
+for i, key in ipairs(KEYS) do
+  redis.call('XADD', key, 'MAXLEN', '~', ARGV[1], '*', 's', ARGV[2 * i])
+  if ARGV[2 * i + 1] ~= '' then redis.call('EXPIRE', key, ARGV[2 * i + 1]) end
+end
+"""
 
 
-def connect(socket_timeout: float | None = 5) -> Redis:
+def connect(socket_timeout: float | None = 5, decode_responses: bool = True) -> Redis:
     """A client that reports a lost connection instead of hiding it: after a loss, text must be published again."""
     return Redis.from_url(
         settings.REDIS_URL,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=socket_timeout,
         socket_connect_timeout=2,
-        decode_responses=True,
+        decode_responses=decode_responses,
     )
 
 
@@ -32,8 +42,10 @@ class Publisher:
 
     def __init__(self, redis: Redis, snapshot: Callable[[UUID], list[events.Event]]) -> None:
         self.redis = redis
+        self.add_script = redis.register_script(ADD)
         self.snapshot = snapshot
         self.pending: dict[UUID, list[events.Event]] = {}
+        self.renew_at: dict[UUID, float] = {}  # when a stream's time to live is set again
         self.dropped: set[UUID] = set()
         self.lost = False
         self.events = self.losses = 0
@@ -50,7 +62,10 @@ class Publisher:
     async def flush(self, open_turns: set[UUID]) -> bool:
         """Send everything that is pending. False when Valkey is away: events are dropped, snapshots follow later."""
         pending, self.pending = self.pending, {}
+        for turn_id in self.renew_at.keys() - open_turns:
+            del self.renew_at[turn_id]
         if self.lost:
+            self.renew_at.clear()
             pending = {turn_id: self.snapshot(turn_id) for turn_id in open_turns} | {
                 turn_id: batch for turn_id, batch in pending.items() if turn_id not in open_turns
             }
@@ -76,16 +91,35 @@ class Publisher:
         return {"events": self.events, "losses": self.losses, "flush_s": slowest}
 
     async def _send(self, pending: dict[UUID, list[events.Event]]) -> None:
-        pipe = self.redis.pipeline(transaction=False)
+        keys: list[str] = []
+        arguments: list[bytes | int | str] = [settings.STREAM_MAXLEN]
+        size = 0
+        for key, told, ttl in self._entries(pending):
+            if size + len(told) > MOST_BYTES and keys:
+                await self.add_script(keys=keys, args=arguments)
+                keys, arguments, size = [], arguments[:1], 0
+            keys.append(key)
+            arguments += (told, ttl)
+            size += len(told)
+        await self.add_script(keys=keys, args=arguments)
+        if dropped := set(self.dropped):
+            await self.redis.delete(*map(events.key, dropped))
+            self.dropped -= dropped
+
+    def _entries(self, pending: dict[UUID, list[events.Event]]) -> Iterator[tuple[str, bytes, int | str]]:
+        """(stream, event, its new time to live or "") of everything that is to be sent, each turn's in order."""
+        now = monotonic()
         for turn_id, batch in pending.items():
-            name = events.key(turn_id)
+            key = events.key(turn_id)
             for event in batch:
-                pipe.xadd(name, events.fields(event), maxlen=settings.STREAM_MAXLEN, approximate=True)
-            # PostgreSQL tells a finished turn; its stream is kept only for those who are reading it.
-            ended = batch[-1][0] == events.DONE
-            pipe.expire(name, settings.STREAM_DONE_TTL_S if ended else settings.STREAM_TTL_S)
-        dropped = set(self.dropped)
-        for turn_id in dropped:
-            pipe.delete(events.key(turn_id))
-        await pipe.execute()
-        self.dropped -= dropped
+                yield key, events.encoded(event), self._ttl(turn_id, event, now)
+
+    def _ttl(self, turn_id: UUID, event: events.Event, now: float) -> int | str:
+        if (
+            event[0] == events.DONE
+        ):  # PostgreSQL tells a finished turn; its stream is kept only for those who are reading it
+            return settings.STREAM_DONE_TTL_S
+        if now < self.renew_at.get(turn_id, 0.0):
+            return ""
+        self.renew_at[turn_id] = now + settings.STREAM_TTL_S / 2
+        return settings.STREAM_TTL_S

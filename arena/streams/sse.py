@@ -19,14 +19,14 @@ from arena import logs, visitors
 from arena.aio import in_db
 from arena.models import Turn
 from arena.streams import events, replay
-from arena.streams.hub import hub
+from arena.streams.hub import Entry, hub
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-ENTRY_ID = re.compile(r"\d{1,19}-\d{1,19}")
-START = "0-0"
+ENTRY_ID = re.compile(rb"\d{1,19}-\d{1,19}")
+START = b"0-0"
 _open: Counter[UUID | None] = Counter()  # streams of this process by visitor
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -46,10 +46,10 @@ async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["method"] != "GET":
         await _plain(send, 405, b"GET only\n", [(b"allow", b"GET")])
         return
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    headers = dict(scope["headers"])
     arguments = scope["url_route"]["kwargs"]
     logs.about(arguments["battle"])
-    visitor = _visitor(headers.get(b"cookie", ""))
+    visitor = _visitor(headers.get(b"cookie", b"").decode("latin-1"))
     turn_id = await in_db(_owned_turn, arguments["battle"], arguments["number"], visitor)
     if turn_id is None:
         await _plain(send, 404, b"no such stream\n")
@@ -67,7 +67,7 @@ async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
             del _open[visitor]
 
 
-async def _stream(turn_id: UUID, last_id: str, receive: Receive, send: Send) -> None:
+async def _stream(turn_id: UUID, last_id: bytes, receive: Receive, send: Send) -> None:
     """Write until the turn ends or the browser leaves, whichever is first."""
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     writer = asyncio.create_task(_write(turn_id, last_id, send))
@@ -81,13 +81,13 @@ async def _stream(turn_id: UUID, last_id: str, receive: Receive, send: Send) -> 
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _write(turn_id: UUID, last_id: str, send: Send) -> None:
+async def _write(turn_id: UUID, last_id: bytes, send: Send) -> None:
     async with aclosing(turn_events(turn_id, last_id)) as stream:
         async for chunk in stream:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
-async def turn_events(turn_id: UUID, last_id: str) -> AsyncGenerator[bytes, None]:
+async def turn_events(turn_id: UUID, last_id: bytes) -> AsyncGenerator[bytes, None]:
     """The turn's events after `last_id`, up to and with `done`; comments keep the connection alive in between.
 
     When the stream is quiet, PostgreSQL is asked: a turn that ended there is told from there, so that a browser never
@@ -100,31 +100,41 @@ async def turn_events(turn_id: UUID, last_id: str) -> AsyncGenerator[bytes, None
             yield chunk
         return
     if await in_db(replay.unclaimed, turn_id):
-        yield events.wire(last_id, *_pair(events.status("busy")))
+        yield events.wire(last_id, events.encoded(events.status("busy")))
     async with aclosing(hub().watch(turn_id, last_id)) as stream:
-        async for entry in stream:
-            if entry is None:
+        async for entries in stream:
+            if not entries:
                 yield b": keep-alive\n\n"
                 if ended := await in_db(replay.finished, turn_id):
                     for chunk in _told(ended, last_id):
                         yield chunk
                     return
                 continue
-            last_id = entry[0]
-            if entry[1] == events.DONE and await in_db(replay.finished, turn_id) is None:
-                continue  # the end of an earlier attempt: the turn is being written again
-            yield events.wire(*entry)
-            if entry[1] == events.DONE:
+            last_id = entries[-1][0]
+            chunk, is_over = await _wired(turn_id, entries)
+            yield chunk
+            if is_over:
                 return
 
 
-def _pair(event: events.Event) -> tuple[str, str]:
-    fields = events.fields(event)
-    return fields["e"], fields["d"]
+async def _wired(turn_id: UUID, entries: list[Entry]) -> tuple[bytes, bool]:
+    """Entries as they are sent, up to and with the end, and whether that is among them.
+
+    The end of an earlier attempt, whose turn is being written again, is left out.
+    """
+    sent: list[bytes] = []
+    for entry_id, told in entries:
+        ends = events.is_done(told)
+        if ends and await in_db(replay.finished, turn_id) is None:
+            continue
+        sent.append(events.wire(entry_id, told))
+        if ends:
+            return b"".join(sent), True
+    return b"".join(sent), False
 
 
-def _told(ended: list[events.Event], last_id: str) -> list[bytes]:
-    return [events.wire(last_id, *_pair(event)) for event in ended]
+def _told(ended: list[events.Event], last_id: bytes) -> list[bytes]:
+    return [events.wire(last_id, events.encoded(event)) for event in ended]
 
 
 def _visitor(cookies: str) -> UUID | None:

@@ -65,7 +65,7 @@ async def mine(turn: Turn) -> tuple[bytes, bytes]:
 
 async def publish(turn: Turn, *batch: events.Event) -> list[str]:
     async with connect() as redis:
-        return [await redis.xadd(events.key(turn.id), events.fields(event)) for event in batch]
+        return [await redis.xadd(events.key(turn.id), {events.FIELD: events.encoded(event)}) for event in batch]
 
 
 async def begin() -> Turn:
