@@ -59,7 +59,14 @@ class SseParser:
         """The event, when `chunk` is exactly one of a single data line and nothing is open: what engines send nearly always."""
         if not (chunk.startswith(b"data: ") and chunk.find(b"\n") == len(chunk) - 2 and chunk.endswith(b"\n\n")):
             return None
-        if self._pieces or self._data or self._name or self._after_cr or b"\r" in chunk or len(chunk) > self.max_line:
+        if (
+            self._pieces
+            or self._data
+            or self._name
+            or self._after_cr
+            or b"\r" in chunk
+            or len(chunk) > min(self.max_line, self.max_event)
+        ):
             return None
         self._first = False
         try:

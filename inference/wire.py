@@ -15,6 +15,7 @@ QUEUED = re.compile(r"queued position=(\d{1,9})(?: eta_s=(\d{1,9}(?:\.\d{1,9})?)
 STANDARD = ("temperature", "top_p")
 REASONS = {"stop": "stop", "length": "length", "max_tokens": "length"}
 MOST_TOKENS = 2**31 - 1
+_decode = json.JSONDecoder().decode
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 FAILED_REASONS = {"content_filter": "rejected", "error": "server_error", "abort": "server_error"}
 
@@ -104,10 +105,11 @@ class Answer:
 
     def _chunk(self, text: str) -> str:
         try:
-            chunk = json.loads(text)
+            chunk = _decode(text)
             if chunk.get("error"):
                 raise WireError(_code_of(chunk["error"]), json.dumps(chunk["error"]))
-            self._usage(chunk.get("usage"))
+            if usage := chunk.get("usage"):
+                self._usage(usage)
             choices = chunk.get("choices")
             return self._choice(choices[0]) if choices else ""
         except WireError:
@@ -134,8 +136,7 @@ class Answer:
         self.reason = REASONS.get(reason, "stop")
 
     def _usage(self, usage: Any) -> None:
-        if usage:
-            self.tokens_in, self.tokens_out = _count(usage["prompt_tokens"]), _count(usage["completion_tokens"])
+        self.tokens_in, self.tokens_out = _count(usage["prompt_tokens"]), _count(usage["completion_tokens"])
 
 
 def _count(value: Any) -> int | None:

@@ -8,24 +8,18 @@ side, plus `stall_s`, plus `drain_s`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key", bound=str)
 
 
-@dataclass(frozen=True, slots=True)
-class Supply:
+class Supply(NamedTuple):
     """What a side has to give: characters not yet released, whether more may come, whether its reader stopped it."""
 
     waiting: int
     ended: bool
     stopped: bool = False
-
-    @property
-    def told(self) -> bool:
-        return self.ended and not self.waiting
 
 
 class Pacer(Generic[Key]):
@@ -44,24 +38,19 @@ class Pacer(Generic[Key]):
             if supply.waiting > self._left.get(key, 0):
                 self._heard[key] = now
         step, self._before = now - self._before, now
-        held = [key for key in supplies if self._held(key, supplies, now)]
+        pacing = {key for key, supply in supplies.items() if self._paces(key, supply, now)}
+        held = {key for key, supply in supplies.items() if pacing - {key} and not supply.stopped}
         common = min((supplies[key].waiting for key in held), default=0)
         given = {key: common if key in held else self._drain(key, supplies[key], now, step) for key in supplies}
-        for key in held:
-            self._out_by[key] = now + self.drain_s
+        self._out_by.update(dict.fromkeys(held, now + self.drain_s))
         self._left = {key: supplies[key].waiting - given[key] for key in supplies}
         return given
 
-    def _held(self, key: Key, supplies: Mapping[Key, Supply], now: float) -> bool:
-        """Whether a side goes at the other's pace. One that its reader has stopped does not."""
-        others = [other for other in supplies if other != key]
-        return not supplies[key].stopped and any(self._paces(other, supplies[other], now) for other in others)
-
     def _paces(self, key: Key, supply: Supply, now: float) -> bool:
-        """Whether the other side has to wait for this one."""
-        if supply.told or supply.stopped or key not in self._heard:
+        """Whether other sides have to wait for this one. One that its reader has stopped neither waits nor is waited for."""
+        if supply.stopped or key not in self._heard:
             return False
-        return bool(supply.waiting) or now - self._heard[key] < self.stall_s
+        return bool(supply.waiting) or (not supply.ended and now - self._heard[key] < self.stall_s)
 
     def _drain(self, key: Key, supply: Supply, now: float, step: float) -> int:
         """What a side that nothing holds releases: all of it, or an even part of what had been held."""

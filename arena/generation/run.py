@@ -142,7 +142,7 @@ class TurnRun:
         """Release what both sides may show now. They start together, at the slower first text or START_ALIGN_S later."""
         if self.replaced and all(run.ended for run in self.sides.values()):
             self.drained.set()
-        if self.drained.is_set() or not self._may_release():
+        if self.drained.is_set() or all(run.quiet for run in self.sides.values()) or not self._may_release():
             return
         sizes = self._sizes()
         frames = {side: frame for side, run in self.sides.items() if (frame := run.frame(sizes[side]))}

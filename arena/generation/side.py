@@ -59,18 +59,26 @@ class SideRun:
         return self.outcome.attempt
 
     @property
+    def quiet(self) -> bool:
+        """Whether nothing can be released or told: no text waits, and no end."""
+        return not self.waiting and (self.told or not self.ended)
+
+    @property
     def supply(self) -> Supply:
         return Supply(len(self.waiting), self.ended, self.stopped)
 
     def frame(self, size: int) -> dict[str, Any] | None:
         """The next `size` characters, or None. With the last ones of a side that has ended, its last block is closed."""
-        text, self.waiting, before = self.waiting[:size], self.waiting[size:], self.markdown.tail
-        if not text and (self.closed or self.waiting or not self.ended):
+        text, self.waiting = self.waiting[:size], self.waiting[size:]
+        last = self.ended and not self.waiting and not self.closed
+        if not text and not last:
             return None
-        closed = self.markdown.feed(text) if text else []
-        if self.ended and not self.waiting and not self.closed:
+        if not last and self.markdown.lengthen(text):
+            return {"n": self.attempt, "add": text}
+        before, closed = self.markdown.tail, self.markdown.feed(text)
+        if last:
             self.closed = True
-            closed += [last] if (last := self.markdown.finish()) else []
+            closed += [block] if (block := self.markdown.finish()) else []
         self.blocks += closed
         tail = self.markdown.tail
         if not text and not closed:

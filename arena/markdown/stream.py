@@ -45,6 +45,15 @@ class BlockStream:
             html += self._line(head)
         return html
 
+    def lengthen(self, text: str) -> bool:
+        """Take `text` if all it does is to make the open line longer: the tail grows by it, no block closes. Else False."""
+        plain = "\n" not in text and (text.isascii() or SURROGATES.search(text) is None)
+        if not plain or len(text) > self._room or len(self._partial) + len(text) > MAX_LINE:
+            return False
+        self._room -= len(text)
+        self._partial += text
+        return True
+
     @property
     def tail(self) -> str:
         """The raw text of the open block: show it as text, never as HTML."""

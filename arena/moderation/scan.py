@@ -5,6 +5,7 @@ may span sentences. Each character is folded once and each word is searched in a
 however it is cut into pieces.
 """
 
+import re
 from typing import NamedTuple
 
 from arena.moderation import policy
@@ -15,6 +16,7 @@ STEP_LEAST = 80  # characters that are worth a look
 STEP_MOST = 600  # without an end of a sentence
 OVERLAP = policy.MAX_WITHIN + 2 * MAX_PHRASE  # words: a rule's reach, what waits, and what may excuse the first of them
 SENTENCE_ENDS = ".!?\n。！？"
+ENDS = re.compile(f"[{SENTENCE_ENDS}]")
 
 
 class Match(NamedTuple):
@@ -43,8 +45,7 @@ class ReplyScan:
         self._held += len(text)
         if self._held < STEP_LEAST:
             return None
-        ended = any(char in text for char in SENTENCE_ENDS)
-        return self._look() if ended or self._held >= STEP_MOST else None
+        return self._look() if self._held >= STEP_MOST or ENDS.search(text) else None
 
     def finish(self) -> Match | None:
         """There is no more text: judge what is left."""

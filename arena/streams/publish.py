@@ -117,7 +117,7 @@ class Publisher:
     def _ttl(self, turn_id: UUID, event: events.Event, now: float) -> int | str:
         if (
             event[0] == events.DONE
-        ):  # PostgreSQL tells a finished turn; its stream is kept only for those who are reading it
+        ):  # PostgreSQL tells it from now on; the stream is kept only for those who are reading it
             return settings.STREAM_DONE_TTL_S
         if now < self.renew_at.get(turn_id, 0.0):
             return ""
