@@ -153,6 +153,7 @@ CELERY_TASK_ROUTES = {
     "arena.tasks.generate": {"queue": "generate"},
     "ranking.tasks.*": {"queue": "rank"},
     "datasets.tasks.*": {"queue": "export"},
+    "arena.tasks.retain": {"queue": "export"},
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep-turns": {"task": "arena.tasks.sweep", "schedule": env.seconds("AGON_SWEEP_S", 5.0)},
@@ -160,6 +161,7 @@ CELERY_BEAT_SCHEDULE = {
     "refit-board": {"task": "ranking.tasks.refit", "schedule": env.seconds("AGON_REFIT_S", 300.0)},
     "sweep-jobs": {"task": "arena.tasks.sweep_jobs", "schedule": env.seconds("AGON_JOB_SWEEP_S", 60.0)},
     "rotate-address-keys": {"task": "arena.tasks.rotate_address_keys", "schedule": 3600.0},
+    "retention": {"task": "arena.tasks.retain", "schedule": 86_400.0, "relative": True},  # at 00:00 UTC
     "live-ticker": {
         "task": "arena.tasks.tick",
         "schedule": env.seconds("AGON_LIVE_TICK_S", 10),
@@ -201,6 +203,16 @@ PACE_STALL_S = env.seconds("AGON_PACE_STALL_S", 3.0)
 JOB_SILENT_S = env.seconds("AGON_JOB_SILENT_S", 300.0)
 DESK_PAGE = env.number("AGON_DESK_PAGE", 50, least=1)
 DESK_BULK = env.number("AGON_DESK_BULK", 150, least=1)
+
+# --- What is kept how long, in days (arena/retention.py) ---------------------------------------------------------------
+KEEP_BLOCKED_DAYS = env.number("AGON_KEEP_BLOCKED_DAYS", 30, least=1)
+KEEP_REPORTS_DAYS = env.number("AGON_KEEP_REPORTS_DAYS", 30, least=1)
+KEEP_GROUPS_DAYS = env.number("AGON_KEEP_GROUPS_DAYS", 30, least=1)
+KEEP_ABANDONED_DAYS = env.number("AGON_KEEP_ABANDONED_DAYS", 90, least=2)
+KEEP_VISITORS_DAYS = env.number("AGON_KEEP_VISITORS_DAYS", 400, least=1)
+KEEP_JOBS_DAYS = env.number("AGON_KEEP_JOBS_DAYS", 90, least=1)
+RETENTION_BATCH = env.number("AGON_RETENTION_BATCH", 500, least=1)
+RETENTION_BATCHES = env.number("AGON_RETENTION_BATCHES", 200, least=1)
 
 # --- The board and what is broadcast --------------------------------------------------------------------------------
 ABSORB_BATCH = env.number("AGON_ABSORB_BATCH", 2000, least=1)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from arena import address_keys, battles, jobs
+from arena import address_keys, battles, jobs, retention
 from arena.generation import sweeper
 from arena.live import ticker
 
@@ -48,3 +48,8 @@ def measure() -> bool:
     from arena.operations import computing
 
     return computing.refresh()
+
+
+@shared_task(ignore_result=True)
+def retain() -> dict[str, int]:
+    return retention.run()

@@ -157,7 +157,10 @@ class Turn(models.Model):
         verbose_name = _("turn")
         verbose_name_plural = _("turns")
         ordering = ["number"]
-        indexes = [models.Index(fields=["lease_until"], condition=~Q(state="done"), name="turn_open")]
+        indexes = [
+            models.Index(fields=["lease_until"], condition=~Q(state="done"), name="turn_open"),
+            models.Index(fields=["id"], condition=~Q(group=""), name="turn_with_group"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["battle", "number"], name="turn_number_once"),
             models.UniqueConstraint(fields=["visitor", "key"], name="turn_key_once"),
