@@ -64,7 +64,7 @@ class SiteConfig(models.Model):
         verbose_name = verbose_name_plural = _("site configuration")
 
     def __str__(self) -> str:
-        return "site configuration"
+        return str(self._meta.verbose_name)
 
     @classmethod
     def current(cls) -> "SiteConfig":

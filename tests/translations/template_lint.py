@@ -26,7 +26,7 @@ class Reader(HTMLParser):
         self.found: list[Leftover] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in CODE:
+        if tag in CODE or any(name == "lang" and VALUE.strip() not in (value or "") for name, value in attrs):
             self.inside.append(tag)
         for name, value in attrs:
             if READ_BY_PEOPLE.fullmatch(name) and not (tag == "meta" and ("name", "description") not in attrs):
