@@ -39,6 +39,13 @@ def test_templates_leave_no_word_out(path) -> None:
     assert not found, f'write {{% translate "..." %}} or {{% blocktranslate %}} around\n{told}'
 
 
+@pytest.mark.parametrize("path", files(template_files()))
+def test_addresses_hold_plain_numbers(path) -> None:
+    """Page 1,000 has to be ?page=1000."""
+    found = re.findall(r"\w+=\{\{ [\w.]*number \}\}", path.read_text())
+    assert not found, f"write {{{{ ...|unlocalize }}}}: {found}"
+
+
 @pytest.mark.parametrize("path", files(python_files()))
 def test_python_leaves_no_word_out(path) -> None:
     name, source = path.relative_to(ROOT).as_posix(), path.read_text()

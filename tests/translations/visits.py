@@ -1,0 +1,211 @@
+"""Every page that people can see, in every state: how a person, or a member of staff, gets there."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.http import HttpResponse
+from django.test import Client
+
+from arena import accounts
+from arena.models import Battle, Contestant, Conversation, GateBlock, Report, SiteConfig
+from tests import factories
+from tests.arena.views_help import Person, url
+from tests.ranking import pages as boards
+from tests.ranking import rows
+
+Visit = Callable[[Person], HttpResponse]
+
+# Addresses that answer machines, or only POST, or send the browser on. Everything else has to be in PAGES.
+NO_PAGE = {
+    *("start_battle", "send", "stop", "retry", "vote", "rematch", "share", "unshare", "report", "appeal"),
+    *("board_download", "wipe_demo", "set_language", "healthz", "readyz", "desk_decide", "desk_pass", None),
+}
+
+
+def streaming(person: Person) -> HttpResponse:
+    return person.get(url(factories.started(person.visitor).battle))
+
+
+def ready(person: Person) -> HttpResponse:
+    return person.get(url(person.ready()))
+
+
+def ready_part(person: Person) -> HttpResponse:
+    return person.get(url(person.ready()), htmx=True)
+
+
+def voted(person: Person) -> HttpResponse:
+    return person.get(url(person.voted("tie")))
+
+
+def second_turn(person: Person) -> HttpResponse:
+    battle = person.voted("a")
+    person.post(url(battle, "share/"))
+    person.post(url(battle, "turns/"), prompt="7", key="7b2ee0ac-6a54-4b7c-8f06-6d9c4b3f1e0a")
+    return person.get(url(battle))
+
+
+def broken(person: Person) -> HttpResponse:
+    stopped, failed = factories.outcome("1", "stopped"), factories.outcome(error="engine_down")
+    return person.get(url(person.ready(a=stopped, b=failed)))
+
+
+def early(person: Person) -> HttpResponse:
+    return person.get(url(person.ready(a=factories.outcome("1", "early"), b=factories.outcome("2", "length"))))
+
+
+def void(person: Person) -> HttpResponse:
+    battle = person.ready()
+    Battle.objects.filter(pk=battle.pk).update(state="void", void_reason="abandoned")
+    return person.get(url(battle))
+
+
+def shared(person: Person) -> HttpResponse:
+    battle = person.voted("b")
+    person.post(url(battle, "share/"))
+    battle.refresh_from_db()
+    return Person(agreed=False).get(f"/s/{battle.share_token}/")
+
+
+def history(person: Person) -> HttpResponse:
+    for choice in ("a", "b", "tie", "both_bad"):
+        person.voted(choice)
+    person.ready()
+    factories.started(person.visitor)
+    return person.get("/me/")
+
+
+def blocked(person: Person) -> HttpResponse:
+    return person.start("I want to kill myself", htmx=True)
+
+
+def too_fast(person: Person) -> HttpResponse:
+    for _ in range(settings.LIMIT_VISITOR_BURST + 1):
+        answer = person.start("7", htmx=True)
+    return answer
+
+
+def board(person: Person) -> HttpResponse:
+    models = rows.contestants(4)
+    Contestant.objects.filter(pk=models[0].pk).update(open_weights=True, licence="MIT", visibility="retired")
+    boards.hide(models[3])
+    boards.publish((1900, 1100), (600, 400), (1, 0), models=models)
+    return person.get("/leaderboard")
+
+
+def demo_board(person: Person) -> HttpResponse:
+    boards.publish((12, 8), origin="demo")
+    person.raw.force_login(User.objects.create_superuser("root"))
+    return person.get("/leaderboard?q=zzz&sort=votes")
+
+
+def too_few(person: Person) -> HttpResponse:
+    boards.publish((3, 0))
+    return person.get("/leaderboard")
+
+
+def model(person: Person) -> HttpResponse:
+    models = rows.contestants(2)
+    facts = {"price_in": "1234.5", "price_out": "0.25", "released_on": "2026-05-03", "licence": "MIT", "demo": True}
+    Contestant.objects.filter(pk=models[0].pk).update(open_weights=True, **facts)
+    boards.publish((1900, 1100), models=models)
+    return person.get(f"/models/{models[0].slug}/")
+
+
+def hidden_model(person: Person) -> HttpResponse:
+    models = rows.contestants(2)
+    boards.hide(models[1])
+    boards.publish((3, 0), models=models)
+    return person.get("/models/olive-branch/")
+
+
+def paused(person: Person) -> HttpResponse:
+    SiteConfig.objects.filter(pk=1).update(battles_paused=True)
+    return person.start("7")
+
+
+def admin_link(person: Person) -> HttpResponse:
+    return person.get(accounts.one_time_login_path())
+
+
+def get(address: str, htmx: bool = False) -> Visit:
+    return lambda person: person.get(address, htmx=htmx)
+
+
+def staff(group: str) -> Client:
+    user = User.objects.create_user(f"a {group}", is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def desk(queue: str = "", case: bool = False) -> Visit:
+    """The moderation desk after a report, a blocked prompt and its appeal."""
+
+    def visit(person: Person) -> HttpResponse:
+        battle = person.ready()
+        person.post(url(battle, "report/"), side="a", turn=1, reason="broken", text="7")
+        appealed(person)
+        client = staff("moderator")
+        address = f"/desk/{queue}"
+        if not case:
+            return client.get(address)
+        found = {"reports/": Report, "blocked/": GateBlock, "waiting/": Conversation}[queue].objects.first()
+        return client.get(f"{address}{found.pk}/")
+
+    return visit
+
+
+def appealed(person: Person) -> HttpResponse:
+    blocked(person)
+    block = GateBlock.objects.get(visitor=person.visitor)
+    person.post("/appeals/", block=block.pk, text="7")
+    return person.get(f"/appeals/{block.pk}/")
+
+
+# Name of the address, what is shown, and how to get there.
+PAGES: list[tuple[str, str, Visit]] = [
+    ("home", "start", get("/")),
+    ("home", "newcomer", lambda _: Person(agreed=False).get("/")),
+    ("battle", "streaming", streaming),
+    ("battle", "ready", ready),
+    ("battle", "part", ready_part),
+    ("battle", "voted", voted),
+    ("battle", "second turn", second_turn),
+    ("battle", "failed", broken),
+    ("battle", "early", early),
+    ("battle", "void", void),
+    ("battle", "blocked", blocked),
+    ("battle", "too fast", too_fast),
+    ("battle", "paused", paused),
+    ("shared", "shared", shared),
+    ("me", "history", history),
+    ("me", "stranger", lambda _: Person(agreed=False).get("/me/")),
+    ("page", "terms", get("/terms")),
+    ("datasets", "none", get("/datasets")),
+    ("leaderboard", "empty", get("/leaderboard")),
+    ("leaderboard", "full", board),
+    ("leaderboard", "demo", demo_board),
+    ("leaderboard", "too few", too_few),
+    ("model", "model", model),
+    ("model", "codename", hidden_model),
+    ("api", "api", get("/api")),
+    ("methodology", "methodology", get("/methodology")),
+    ("admin_login", "link", admin_link),
+    ("admin_login", "spent", get("/admin-login/0123456789/")),
+    ("appealed", "appealed", appealed),
+    ("desk", "home", desk()),
+    ("desk_queue", "reports", desk("reports/")),
+    ("desk_queue", "appeals", desk("appeals/")),
+    ("desk_queue", "flagged", desk("flagged/")),
+    ("desk_queue", "waiting", desk("waiting/")),
+    ("desk_queue", "blocked", desk("blocked/?q=zz")),
+    ("desk_case", "report", desk("reports/", case=True)),
+    ("desk_case", "blocked", desk("blocked/", case=True)),
+    ("desk_case", "waiting", desk("waiting/", case=True)),
+    ("error", "404", get("/nothing-here")),
+    ("error", "403", lambda person: person.raw.post("/battles/", {})),
+    ("error", "400", lambda person: person.raw.post("/language/", {"language": "tlh"})),
+]
