@@ -11,6 +11,7 @@ Whatever goes wrong, the release is failed, its folder is removed, and nothing o
 import errno
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -34,8 +35,7 @@ FULL = "The disk is full. Nothing was published; make room in AGON_RELEASES_DIR 
 
 
 def run(job_id: UUID) -> None:
-    """The job of a release, from claim to end. How it ended stands on the job and on the release; what nobody expected is raised,
-    too, but its words are not stored: they could hold a text, and operators read no conversation."""
+    """The job of a release, from claim to end. How it ended stands on the job and on the release."""
     with jobs.running(job_id) as progress:
         if progress is None:
             return
@@ -43,18 +43,34 @@ def run(job_id: UUID) -> None:
         if release is None:
             jobs.fail(job_id, "Its release is gone.")
             return
-        try:
+        with _said(lambda words: releases.give_up(release, words)):
             releases.remove_leftovers()
             build(release, progress)
-        except ReleaseFailed as error:
-            releases.give_up(release, str(error))
-        except Exception as error:
-            full = isinstance(error, OSError) and error.errno in NO_ROOM
-            releases.give_up(
-                release, FULL if full else f"Stopped by {type(error).__name__}; the log of worker-long has more."
-            )
-            if not full:
-                raise
+
+
+def survey(job_id: UUID) -> None:
+    """The job of a dry run: counts by reason, and nothing else."""
+    with jobs.running(job_id) as progress:
+        if progress is None:
+            return
+        with _said(lambda words: jobs.fail(job_id, words)):
+            counts = collect(progress, None, progress.job.arguments["policy"])
+            releases.keep_survey(progress.job, dict(counts))
+
+
+@contextmanager
+def _said(give_up: Callable[[str], object]) -> Iterator[None]:
+    """End a failed job in words for operators. What nobody expected is raised, too, but its own words are not stored: they could
+    hold a text, and operators read no conversation."""
+    try:
+        yield
+    except ReleaseFailed as error:
+        give_up(str(error))
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in NO_ROOM
+        give_up(FULL if full else f"Stopped by {type(error).__name__}; the log of worker-long has more.")
+        if not full:
+            raise
 
 
 def build(release: Release, progress: Progress) -> None:

@@ -6,6 +6,7 @@ is free again; that of a published or recalled one is taken for ever.
 
 import re
 
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from arena import audit, clock, jobs
 from arena.audit import Actor
 from arena.errors import Refused
+from arena.models import Job
 from arena.models.operations import JobState
 from arena.moderation import policy, verdicts
 from datasets import card, storage
@@ -20,6 +22,7 @@ from datasets.models import Release, ReleasedConversation, ReleaseState
 from datasets.public_ids import public_id
 
 KIND, TASK, QUEUE = "release", "datasets.tasks.build", "export"
+SURVEY, SURVEY_TASK, SURVEY_KEPT_S = "release-dry-run", "datasets.tasks.survey", 24 * 3600
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 OPEN_JOB = (JobState.QUEUED, JobState.RUNNING)
 
@@ -74,6 +77,21 @@ def _policy() -> str:
         ) from None
 
 
+def survey(actor: Actor) -> Job:
+    """Queue a dry run: the gate is asked about every battle, nothing is written. Refused 503 without a readable policy."""
+    return jobs.start(SURVEY, SURVEY_TASK, QUEUE, actor, policy=_policy())
+
+
+def surveyed(job: Job) -> dict[str, int] | None:
+    """What a dry run has counted, by reason, ADMITTED ("") among them. None before its end, and a day after."""
+    found: dict[str, int] | None = cache.get(f"{SURVEY}:{job.pk}")
+    return found
+
+
+def keep_survey(job: Job, counts: dict[str, int]) -> None:
+    cache.set(f"{SURVEY}:{job.pk}", counts, SURVEY_KEPT_S)
+
+
 def at_work() -> QuerySet[Release]:
     """Releases that a job is writing, or waits to write."""
     return Release.objects.filter(state=ReleaseState.BUILDING, job__state__in=OPEN_JOB)
@@ -88,6 +106,7 @@ def give_up(release: Release, words: str) -> None:
 
 def settle() -> None:
     """Fail releases whose job has ended without publishing them: its worker died, or somebody ended it."""
+    jobs.sweep()
     lost = Release.objects.filter(state=ReleaseState.BUILDING).exclude(pk__in=at_work())
     lost.update(state=ReleaseState.FAILED)
 

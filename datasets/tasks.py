@@ -10,3 +10,10 @@ def build(job_id: str) -> None:
     from datasets import export
 
     export.run(UUID(job_id))
+
+
+@shared_task(ignore_result=True)
+def survey(job_id: str) -> None:
+    from datasets import export
+
+    export.survey(UUID(job_id))

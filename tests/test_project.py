@@ -81,7 +81,7 @@ def test_the_web_process_loads_no_torch_and_no_numpy() -> None:
     done = python(code, DJANGO_SETTINGS_MODULE="arena.settings")
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"torch", "numpy", "scipy", "transformers", "gguf"}
+    assert not loaded & {"torch", "numpy", "scipy", "transformers", "gguf", "pyarrow", "pandas"}
 
 
 def test_worker_generate_imports_no_numpy() -> None:
