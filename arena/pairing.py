@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from arena.errors import Refused
 from arena.models import Contestant, ContestantRevision, PairWeight
+from inference import spending
 from inference.models import Deployment
 
 UNIFORM = "uniform-1"
@@ -33,8 +34,8 @@ class Draw:
 
 
 def in_the_ring(exclude: Collection[UUID] = ()) -> list[ContestantRevision]:
-    """Current revisions that may be drawn now: visible, weighted, and served by an enabled deployment."""
-    serving = Deployment.objects.filter(model=OuterRef("model"), enabled=True, endpoint__enabled=True)
+    """Current revisions that may be drawn now: visible, weighted, and served by a deployment that may be asked today."""
+    serving = Deployment.objects.serving(spending.today()).filter(model=OuterRef("model"))
     plain, adapted = serving.filter(adapter__isnull=True), serving.filter(adapter=OuterRef("adapter"))
     revisions = ContestantRevision.objects.filter(
         Q(Exists(plain), adapter__isnull=True) | Q(Exists(adapted), adapter__isnull=False),
@@ -70,7 +71,13 @@ def draw(rng: random.Random, exclude: Collection[UUID] = ()) -> Draw:
     revisions = in_the_ring(exclude)
     weights, sampler = pair_weights(revisions)
     if not weights:
-        raise Refused(
-            503, "no_contestants", _("Fewer than two models are available right now. Please try again later.")
-        )
+        raise _nobody_left()
     return choose(rng, revisions, weights, sampler)
+
+
+def _nobody_left() -> Refused:
+    """Says so when it is for the money: then waiting helps, and until when is known."""
+    if spending.over_cap():
+        words = _("The models have answered for as much as this site spends in a day. Come back after midnight UTC.")
+        return Refused(503, "spent", words)
+    return Refused(503, "no_contestants", _("Fewer than two models are available right now. Please try again later."))

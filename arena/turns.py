@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
-from arena import battles, clock
+from arena import battles, clock, costs
 from arena.models import Message, Reply, Side, Turn
 from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState, VoidReason
 from arena.models.conversations import Role
@@ -188,6 +188,7 @@ def finish(turn_id: UUID, owner: str, outcomes: dict[Side, Outcome]) -> tuple[st
         for side, outcome in outcomes.items():
             _finish_side(turn, side, outcome)
         _close(turn)
+        costs.charge(turn, outcomes)
         return turn.battle.state, replay.next_url(turn.battle)
 
 

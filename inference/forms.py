@@ -33,7 +33,7 @@ class EndpointForm(forms.ModelForm):
 
     class Meta:
         model = EngineEndpoint
-        fields = [*SPOKEN, *BOUNDS, "name", "kind", "base_url", "enabled"]
+        fields = [*SPOKEN, *BOUNDS, "name", "kind", "base_url", "enabled", "daily_cap"]
         labels = {name: name.removesuffix("_s").replace("_", " ").capitalize() + " (s)" for name in BOUNDS[2:]}
         widgets = {"base_url": forms.TextInput(attrs={"size": 60})}
 

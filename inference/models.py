@@ -1,10 +1,11 @@
 """Where answers come from: adapters, the endpoints that serve models, and which model is deployed where."""
 
+from datetime import date
 from uuid import uuid4
 
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -36,6 +37,17 @@ class EndpointKind(models.TextChoices):
 class LimitField(models.TextChoices):
     MAX_TOKENS = "max_tokens", _("max_tokens (nearly everybody)")
     MAX_COMPLETION_TOKENS = "max_completion_tokens", _("max_completion_tokens (newer OpenAI models)")
+
+
+class EndpointQuerySet(models.QuerySet["EngineEndpoint"]):
+    def over_cap(self, day: date) -> "EndpointQuerySet":
+        """Endpoints that may not cost more on this UTC day; a cap of zero is used up from the start."""
+        spent = Spend.objects.filter(endpoint=OuterRef("pk"), day=day, cost__gte=OuterRef("daily_cap"))
+        return self.filter(Q(daily_cap=0) | Q(Exists(spent)), daily_cap__isnull=False)
+
+    def with_spent(self, day: date) -> "EndpointQuerySet":
+        """Each with `spent` on this UTC day, None for nothing."""
+        return self.annotate(spent=Subquery(Spend.objects.filter(endpoint=OuterRef("pk"), day=day).values("cost")))
 
 
 class EngineEndpoint(models.Model):
@@ -73,6 +85,8 @@ class EngineEndpoint(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    objects = EndpointQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("engine endpoint")
         verbose_name_plural = _("engine endpoints")
@@ -94,6 +108,13 @@ class EngineEndpoint(models.Model):
         return sealed.unseal(self.sealed_key)
 
 
+class DeploymentQuerySet(models.QuerySet["Deployment"]):
+    def serving(self, day: date) -> "DeploymentQuerySet":
+        """Deployments that may be asked on this UTC day: enabled, on an enabled endpoint that is under its cap."""
+        capped = EngineEndpoint.objects.over_cap(day)
+        return self.filter(enabled=True, endpoint__enabled=True).exclude(endpoint__in=capped)
+
+
 class Deployment(models.Model):
     """A model (or an adapter of it) on an endpoint, under the name that endpoint uses."""
 
@@ -110,6 +131,8 @@ class Deployment(models.Model):
         _("price per 1M output tokens"), max_digits=10, decimal_places=4, null=True, blank=True
     )
     enabled = models.BooleanField(default=True)
+
+    objects = DeploymentQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("deployment")
@@ -131,6 +154,9 @@ class Spend(models.Model):
     endpoint = models.ForeignKey(EngineEndpoint, models.CASCADE, related_name="spending")
     day = models.DateField()
     requests = models.PositiveBigIntegerField(default=0)
+    estimated = models.PositiveBigIntegerField(
+        default=0, help_text=_("Requests whose tokens were estimated from the texts: the endpoint told none.")
+    )
     tokens_in = models.PositiveBigIntegerField(default=0)
     tokens_out = models.PositiveBigIntegerField(default=0)
     cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)

@@ -6,6 +6,7 @@ import logging
 from django.conf import settings
 from django.db import connections
 
+from inference import spending
 from inference.addresses import is_local, of_our_engine
 from inference.dispatch import Dispatcher, DispatchLimits
 from inference.models import Deployment, EndpointKind, EngineEndpoint
@@ -61,8 +62,8 @@ def target_of(deployment: Deployment) -> Target:
 
 
 def read_targets() -> list[Target]:
-    """Every enabled deployment on an enabled endpoint, in one query; one whose key cannot be opened is left out, loudly."""
-    rows = Deployment.objects.filter(enabled=True, endpoint__enabled=True).select_related("endpoint")
+    """Every deployment that may be asked today, in one query; one whose key cannot be opened is left out, loudly."""
+    rows = Deployment.objects.serving(spending.today()).select_related("endpoint")
     targets = []
     for row in rows:
         try:

@@ -88,7 +88,7 @@ class RevisionInline(ReadOnlyInline):
 
 
 def served_revisions() -> QuerySet[ContestantRevision]:
-    """Revisions that an enabled deployment answers for; the same rule as `arena.pairing.in_the_ring`."""
+    """Revisions that an enabled deployment answers for; the rule of `arena.pairing.in_the_ring`, but for daily caps."""
     serving = Deployment.objects.filter(model=OuterRef("model"), enabled=True, endpoint__enabled=True)
     plain, adapted = serving.filter(adapter__isnull=True), serving.filter(adapter=OuterRef("adapter"))
     return ContestantRevision.objects.filter(

@@ -1,6 +1,7 @@
 """The admin of endpoints, deployments and adapters. It lives here because `inference` knows nothing of the audit trail."""
 
 import asyncio
+from decimal import Decimal
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -10,9 +11,11 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from arena.admin.audited import AuditedAdmin
+from arena.admin.readonly import ReadOnlyAdmin
+from inference import spending
 from inference.addresses import is_local
 from inference.forms import BOUNDS, SPOKEN, EndpointForm
-from inference.models import Adapter, Deployment, EngineEndpoint
+from inference.models import Adapter, Deployment, EngineEndpoint, Spend
 from inference.sealed import WrongSealKey
 
 
@@ -46,24 +49,36 @@ def test_replies(
 class DeploymentInline(admin.TabularInline):
     model = Deployment
     extra = 0
-    fields = ["model", "adapter", "upstream_name", "priority", "enabled"]
+    fields = ["model", "adapter", "upstream_name", "priority", "price_in", "price_out", "enabled"]
     show_change_link = True
 
 
 @admin.register(EngineEndpoint)
 class EndpointAdmin(AuditedAdmin):
     form = EndpointForm
-    list_display = ["name", "kind", "base_url", "has_key", "in_flight", "enabled"]
+    list_display = ["name", "kind", "base_url", "has_key", "in_flight", "enabled", "spent_today"]
     list_filter = ["kind", "enabled"]
     search_fields = ["name", "base_url"]
     inlines = [DeploymentInline]
     actions = ["stream_a_test_reply"]
     reading_actions = frozenset({"stream_a_test_reply"})
     fieldsets = [
-        (None, {"fields": ["name", "kind", "base_url", "key", "clear_key", "enabled"]}),
+        (None, {"fields": ["name", "kind", "base_url", "key", "clear_key", "enabled", "daily_cap"]}),
         (_("What it understands"), {"fields": SPOKEN}),
         (_("Bounds"), {"fields": BOUNDS}),
     ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EngineEndpoint]:
+        return super().get_queryset(request).with_spent(spending.today())  # type: ignore[attr-defined]
+
+    @admin.display(description=_("spent today / cap"), ordering="spent")
+    def spent_today(self, endpoint: EngineEndpoint) -> str:
+        """In the currency of the prices; marked when nothing more is sent there today."""
+        spent, cap = endpoint.spent or Decimal(0), endpoint.daily_cap  # type: ignore[attr-defined]
+        if cap is None:
+            return f"{spent:.2f} / –"
+        figures = {"spent": f"{spent:.2f}", "cap": f"{cap:.2f}"}
+        return (_("%(spent)s / %(cap)s, used up") if spent >= cap else _("%(spent)s / %(cap)s")) % figures
 
     @admin.display(description=_("key"), boolean=True)
     def has_key(self, endpoint: EngineEndpoint) -> bool:
@@ -84,7 +99,7 @@ class EndpointAdmin(AuditedAdmin):
 
 @admin.register(Deployment)
 class DeploymentAdmin(AuditedAdmin):
-    list_display = ["upstream_name", "model", "adapter", "endpoint", "priority", "enabled"]
+    list_display = ["upstream_name", "model", "adapter", "endpoint", "priority", "price_in", "price_out", "enabled"]
     list_filter = ["enabled", "endpoint"]
     list_select_related = ["endpoint", "adapter"]
     search_fields = ["model", "upstream_name"]
@@ -103,3 +118,11 @@ class AdapterAdmin(AuditedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Adapter | None = None) -> list[str]:
         return ["name"] if obj else []
+
+
+@admin.register(Spend)
+class SpendAdmin(ReadOnlyAdmin):
+    list_display = ["day", "endpoint", "cost", "requests", "estimated", "tokens_in", "tokens_out"]
+    list_filter = ["endpoint"]
+    date_hierarchy = "day"
+    ordering = ["-day", "endpoint"]
