@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,6 +20,7 @@ from inference.target import Target
 from inference.watchdog import Watchdog
 from inference.wire import Answer, WireError, request_body
 
+Pace = Callable[[], Awaitable[None]]
 NOT_STREAMS = {"text/html", "application/json"}
 SECRETS = re.compile(r"(?i)(bearer\s+|\b(?:sk|pk|gsk|hf|key|xai)[-_])[\w.~+/=-]{6,}")
 KEEPALIVE_S = 4.0  # below the 5 s after which many servers close an idle connection
@@ -48,8 +49,9 @@ class UpstreamFailed(GenerationFailed):
 class Client:
     """All connections of one process; use as an async context manager on the loop that streams."""
 
-    def __init__(self, limits: ClientLimits | None = None) -> None:
-        self.limits = limits or ClientLimits()
+    def __init__(self, limits: ClientLimits | None = None, pace: Pace | None = None) -> None:
+        """`pace` is awaited after each piece of text, so that its owner decides how often a stream is read."""
+        self.limits, self._pace = limits or ClientLimits(), pace
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
 
     async def __aenter__(self) -> Self:
@@ -94,6 +96,8 @@ class Client:
             while not reader.ended:
                 for event in await reader.read():
                     yield event
+                if self._pace is not None and reader.answer.has_text and not reader.ended:
+                    await self._pace()
             yield reader.finished()
             await _drain(response)
         except (GenerationFailed, SseBroken, WireError, aiohttp.ClientError, OSError) as error:

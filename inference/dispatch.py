@@ -15,7 +15,7 @@ from typing import Self
 from uuid import UUID
 
 from inference import open_files
-from inference.client import Client, ClientLimits, UpstreamFailed
+from inference.client import Client, ClientLimits, Pace, UpstreamFailed
 from inference.events import Event, GenerationFailed, Wanted
 from inference.health import Health
 from inference.lane import Lane
@@ -69,9 +69,10 @@ class Dispatcher:
         limits: DispatchLimits | None = None,
         client_limits: ClientLimits | None = None,
         policy: str = DEFAULT_POLICY,
+        pace: Pace | None = None,
     ) -> None:
         self.limits = limits or DispatchLimits()
-        self.client = Client(client_limits)
+        self.client = Client(client_limits, pace)
         self._load, self._policy = load, policy
         self._lanes: dict[UUID, Lane] = {}
         self._serving: dict[Key, list[Lane]] = {}

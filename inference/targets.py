@@ -8,6 +8,7 @@ from django.db import connections
 
 from inference import spending
 from inference.addresses import is_local, of_our_engine
+from inference.client import Pace
 from inference.dispatch import Dispatcher, DispatchLimits
 from inference.models import Deployment, EndpointKind, EngineEndpoint
 from inference.sealed import WrongSealKey
@@ -90,6 +91,6 @@ def dispatch_limits() -> DispatchLimits:
     return DispatchLimits(**settings.DISPATCH)  # type: ignore[arg-type]  # whole numbers where they are wanted
 
 
-def open_dispatcher() -> Dispatcher:
-    """A dispatcher of the deployments in the database, within the bounds of the settings."""
-    return Dispatcher(load_targets, dispatch_limits())
+def open_dispatcher(pace: Pace | None = None) -> Dispatcher:
+    """A dispatcher of the deployments in the database, within the bounds of the settings; `pace` as in `Client`."""
+    return Dispatcher(load_targets, dispatch_limits(), pace=pace)

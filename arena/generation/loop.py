@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import cast
 from uuid import UUID, uuid4
 
@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from arena import logs, turns
 from arena.aio import in_db
 from arena.generation import control, sweeper
+from arena.generation.pulse import Pulse
 from arena.generation.run import TurnRun
 from arena.operations import heartbeat
 from arena.streams import events
@@ -37,7 +38,8 @@ class GenerationLoop:
     """Owns the thread. `offer` may be called from any thread; everything else runs inside the loop."""
 
     def __init__(self, dispatcher: Callable[[], AbstractAsyncContextManager[Dispatcher]] | None = None) -> None:
-        self.open_dispatcher = dispatcher or open_dispatcher
+        self.pulse = Pulse()
+        self.open_dispatcher = dispatcher or partial(open_dispatcher, self.pulse.wait)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[-80:]
         self.runs: dict[UUID, TurnRun] = {}
         self.driving: dict[UUID, asyncio.Task[None]] = {}
@@ -155,6 +157,8 @@ class GenerationLoop:
         due = self.loop.time()
         while True:
             begun = self.loop.time()
+            self.pulse.beat()
+            await asyncio.sleep(0)  # all that engines have said by now is read before it is released
             for turn_id, run in list(self.runs.items()):
                 self._tick(turn_id, run)
             if not await self.publisher.flush(set(self.runs)):

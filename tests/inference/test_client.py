@@ -46,6 +46,16 @@ async def test_a_whole_answer(client: Client, stub: StubEngine) -> None:
     assert stub.requests()[-1]["body"]["seed"] == 7
 
 
+async def test_a_pace_decides_how_often_text_is_read_and_loses_none_of_it(stub: StubEngine) -> None:
+    async with Client(pace=lambda: asyncio.sleep(0.15)) as slow:
+        events = await collect(slow.stream(target(f"{stub.url}/v1", "stub?n=60&rate=100", key=KEY), wanted()))
+    said = [event for event in events if isinstance(event, Text)]
+    assert text_of(events).split() == [f"w{i + 1}" for i in range(60)]
+    assert len(said) <= 8
+    assert max(event.deltas for event in said) >= 5
+    assert events[-1] == Finished("stop", 1, 60)
+
+
 async def test_the_length_limit_is_said(client: Client, stub: StubEngine) -> None:
     events = await collect(
         client.stream(target(f"{stub.url}/v1", key=KEY), wanted(sampling={"max_tokens": 3, "temperature": 0}))
