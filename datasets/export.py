@@ -158,6 +158,7 @@ def _write(release: Release, out: Path, spilled: Iterable[Spilled], told: Callab
         "languages": dict(written.languages.most_common()),
         "passed_by": dict(written.passed_by.most_common()),
         "rows": written.rows,
+        "bytes": written.bytes,
     }
     digests = card.write(release, out)
     storage.flush(out)

@@ -41,8 +41,11 @@ class ParquetFile:
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(str(path), SCHEMA, compression=COMPRESSION, compression_level=LEVEL)
 
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        self._writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=max(1, len(rows)))
+    def write(self, rows: list[dict[str, Any]]) -> int:
+        """Write at least one row; returns the bytes that they take in memory, which is what dataset cards state."""
+        table = pa.Table.from_pylist(rows, schema=SCHEMA)
+        self._writer.write_table(table, row_group_size=len(rows))
+        return int(table.nbytes)
 
     def close(self) -> None:
         self._writer.close()

@@ -26,6 +26,7 @@ class Written:
 
     conversations: int = 0
     messages: int = 0
+    bytes: int = 0
     models: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     passed_by: Counter[str] = field(default_factory=Counter)
@@ -39,7 +40,7 @@ class Shard:
         self.paths = [folder / "data" / f"{number}.part", folder / "jsonl" / f"{number}.part"]
         for path in self.paths:
             path.parent.mkdir(exist_ok=True)
-        self.rows = 0
+        self.rows = self.bytes = 0
         self._group: list[dict[str, Any]] = []
         self._group_bytes = 0
         self._raw: IO[bytes] = self.paths[1].open("wb")
@@ -55,7 +56,7 @@ class Shard:
             self._flush()
 
     def _flush(self) -> None:
-        self._parquet.write(self._group)
+        self.bytes += self._parquet.write(self._group)
         self._group, self._group_bytes = [], 0
 
     def close(self) -> None:
@@ -106,6 +107,7 @@ def _count(written: Written, row: dict[str, Any], passed_by: list[str]) -> None:
 
 def _name(folder: Path, shards: list[Shard], written: Written) -> None:
     """Final names, which tell how many shards there are."""
+    written.bytes = sum(shard.bytes for shard in shards)
     for number, shard in enumerate(shards):
         stem = f"train-{number:05d}-of-{len(shards):05d}"
         for path, name in zip(shard.paths, (f"data/{stem}.parquet", f"jsonl/{stem}.jsonl.gz"), strict=True):

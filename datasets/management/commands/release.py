@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from arena import jobs
 from arena.errors import Refused
 from arena.models import Job
 from arena.models.operations import JobState
@@ -34,7 +35,7 @@ class Command(BaseCommand):
     def _survey(self) -> None:
         job = releases.survey(None)
         if not workers.listening():
-            releases.jobs.fail(job.pk, NOBODY)
+            jobs.fail(job.pk, NOBODY)
             raise CommandError(f"{NOBODY}, then ask again.")
         job = self._watch(job)
         counts = releases.surveyed(job)
