@@ -104,8 +104,8 @@ def _locked(battles: QuerySet[Battle]) -> list[Turn]:
 
 def _erase_texts(conversation_ids: set[UUID]) -> None:
     messages = Message.objects.filter(conversation__in=conversation_ids)
+    messages.update(text="", html="")  # first: whoever is enriching a message ends before we go on
     _delete_findings(messages)
-    messages.update(text="", html="")
     Conversation.objects.filter(pk__in=conversation_ids).update(visitor=None, erased_at=clock.now())
 
 

@@ -48,6 +48,10 @@ class Progress:
         if monotonic() - self._told >= BEAT_S:
             self._store(done=done, **({"message": message[:300]} if message else {}))
 
+    def last(self, done: int, message: str = "") -> None:
+        """Like `at`, and stored in any case: the work is done."""
+        self._store(done=done, message=message[:300])
+
     def _store(self, **values: Any) -> None:
         self._told = monotonic()
         mine = Job.objects.filter(pk=self.job.pk, state=JobState.RUNNING)

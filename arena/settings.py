@@ -151,6 +151,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": env.number("AGON_VISIBI
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "arena.tasks.generate": {"queue": "generate"},
+    "arena.tasks.enrich_history": {"queue": "export"},
     "ranking.tasks.*": {"queue": "rank"},
     "datasets.tasks.*": {"queue": "export"},
     "arena.tasks.retain": {"queue": "export"},
@@ -162,6 +163,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "arena.tasks.sweep_jobs", "schedule": env.seconds("AGON_JOB_SWEEP_S", 60.0)},
     "rotate-address-keys": {"task": "arena.tasks.rotate_address_keys", "schedule": 3600.0},
     "retention": {"task": "arena.tasks.retain", "schedule": 86_400.0, "relative": True},  # at 00:00 UTC
+    "enrich-messages": {"task": "arena.tasks.enrich_missing", "schedule": 60.0, "options": {"expires": 60}},
     "live-ticker": {
         "task": "arena.tasks.tick",
         "schedule": env.seconds("AGON_LIVE_TICK_S", 10),
@@ -183,6 +185,10 @@ METRICS_TRIES = env.number("AGON_METRICS_TRIES", 10, least=1)
 READY_TIMEOUT_S = env.seconds("AGON_READY_TIMEOUT_S", 1.0)
 OPS_HOUR_S = env.seconds("AGON_OPS_HOUR_S", 60)
 HEARTBEAT_DEAD_S = env.seconds("AGON_HEARTBEAT_DEAD_S", 30)
+
+# --- What is known of each message ------------------------------------------------------------------------------------
+ENRICH_BATCH = env.number("AGON_ENRICH_BATCH", 200, least=1)
+ENRICH_LOOKBACK_S = env.number("AGON_ENRICH_LOOKBACK_S", 7 * 24 * 3600, least=60)
 
 # --- Battles --------------------------------------------------------------------------------------------------------
 PROMPT_MAX_CHARS = env.number("AGON_PROMPT_MAX_CHARS", 30_000, least=1)

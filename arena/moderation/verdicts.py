@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from django.db import transaction
+
 from arena import clock
 from arena.models import Conversation, Message, ModerationRecord
 from arena.models.conversations import Verdict
@@ -76,9 +78,14 @@ def verdict(found: Iterable[str]) -> Verdict:
     return Verdict.PASSED if seen and seen <= EXPORTABLE else Verdict.PENDING
 
 
+@transaction.atomic
 def settle(conversation_ids: Iterable[UUID]) -> None:
-    """Write down the verdicts of these conversations, as they follow from the records now."""
-    ids = sorted(set(conversation_ids))
+    """Write down the verdicts of these conversations, as they follow from the records now.
+
+    Their rows are held meanwhile, so of two callers the later one reads what the earlier one has written.
+    """
+    held = Conversation.objects.select_for_update(no_key=True).filter(pk__in=set(conversation_ids))
+    ids = list(held.order_by("pk").values_list("pk", flat=True))
     messages = list(Message.objects.filter(conversation__in=ids))
     known = standings(messages)
     said: dict[UUID, list[str]] = {pk: [] for pk in ids}
