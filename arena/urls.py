@@ -4,7 +4,19 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from arena.api import api
-from arena.views import admin_login, battle, complaints, health, language, me, ops, pages, share
+from arena.views import (
+    admin_login,
+    battle,
+    complaints,
+    export,
+    health,
+    language,
+    me,
+    my_data,
+    ops,
+    pages,
+    share,
+)
 
 handler400 = "arena.views.errors.bad_request"
 handler403 = "arena.views.errors.forbidden"
@@ -27,6 +39,13 @@ urlpatterns = [
     path("appeals/", complaints.appeal, name="appeal"),
     path("appeals/<uuid:block>/", complaints.appealed, name="appealed"),
     path("me/", me.history, name="me"),
+    path("me/data/", me.data, name="my_data"),
+    re_path(r"^me/export\.(?P<form>json|txt)$", export.export, name="export"),
+    path("me/publishing/", my_data.publishing, name="publishing"),
+    path("me/code/", my_data.make_code, name="make_code"),
+    path("me/recover/", my_data.recover, name="recover"),
+    path("me/delete/", my_data.delete, name="delete_me"),
+    path("me/deleted/", my_data.deleted, name="my_data_deleted"),
     re_path(r"^(?P<slug>terms|privacy|about)$", pages.page, name="page"),
     path("", include("ranking.urls")),
     path("", include("datasets.urls")),
@@ -40,7 +59,6 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("desk/", include("arena.desk.urls")),
     path("metrics", ops.metrics, name="metrics"),
-    re_path(r"^ops/?$", ops.page, name="ops"),
     path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),
     path("admin/", admin.site.urls),
 ]

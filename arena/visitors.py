@@ -59,6 +59,19 @@ def ensure(request: HttpRequest) -> Visitor:
     return visit.visitor
 
 
+def become(request: HttpRequest, visitor: Visitor) -> None:
+    """This browser is that visitor from now on; the one that it was stays, without a browser."""
+    visit = cast(Visit, request)
+    visit.visitor, visit.visitor_cookie_due = visitor, True
+
+
+def leave(request: HttpRequest, response: HttpResponse) -> None:
+    """This browser is nobody from now on."""
+    visit = cast(Visit, request)
+    visit.visitor, visit.visitor_cookie_due = None, False
+    response.delete_cookie(COOKIE, samesite="Lax")
+
+
 def read_cookie(value: str) -> UUID | None:
     """The visitor id that a cookie proves, or None when it is forged, stale or garbled."""
     try:

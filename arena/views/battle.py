@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -45,7 +46,8 @@ def _agreed(request: Request) -> Consent:
     if agreed is None and request.POST.get("agree_terms"):
         if request.visitor is None:  # rows for a newcomer cost the prefix a token, or a script could make any number
             limits.charge(None, access.group(request))
-        return consent.agree(visitors.ensure(request), bool(request.POST.get("publish")))
+        publish = bool(request.POST.get("publish"))
+        return consent.agree(visitors.ensure(request), publish, get_language() or "")
     if agreed is None:
         raise Refused(403, "consent", _("Please read and accept the terms before your first prompt."))
     return agreed
