@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.management import call_command, get_commands
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from psycopg.errors import LockNotAvailable
 
 from arena import staff
 
@@ -14,15 +15,23 @@ LOCK_WAIT_MS = 60_000
 TABLE_LOCK_WAIT_MS = 5_000  # a migration that waits for a busy table gives up instead of stopping the site
 
 
+class TableBusy(RuntimeError):
+    """A migration gave up waiting for a table that somebody uses; what came before it is applied, the rest is not."""
+
+
 def migrate() -> int:
-    """Apply what is missing and put the staff groups right, one process at a time. Returns how many migrations were applied."""
+    """Apply what is missing and put the staff groups right, one process at a time. Returns how many migrations were applied.
+
+    Raises TableBusy.
+    """
     with _advisory_lock(MIGRATION_LOCK):
         executor = MigrationExecutor(connection)
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if plan:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, false)", [str(TABLE_LOCK_WAIT_MS)])
-            call_command("migrate", verbosity=0, interactive=False)
+            with _tables_free():
+                call_command("migrate", verbosity=0, interactive=False)
         staff.install()
     return len(plan)
 
@@ -54,6 +63,17 @@ def disconnect() -> None:
         close_pool = getattr(connections[alias], "close_pool", None)
         if close_pool:
             close_pool()
+
+
+@contextmanager
+def _tables_free() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        words = f"a migration waited {TABLE_LOCK_WAIT_MS // 1000} s for a table that is in use and gave up"
+        raise TableBusy(f"{words}: stop the workers (or whatever holds it), then try again") from error
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from arena import installation
 
@@ -17,7 +17,10 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="also seed the demo contestants and their battles")
 
     def handle(self, **options: object) -> None:
-        applied = installation.migrate()
+        try:
+            applied = installation.migrate()
+        except installation.TableBusy as error:
+            raise CommandError(str(error)) from None
         installation.collect_static()
         if options["demo"]:
             installation.seed_demo()

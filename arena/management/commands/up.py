@@ -48,7 +48,14 @@ class Command(BaseCommand):
                 self._up()
         except lifecycle.AlreadyManaged as error:
             self._second_up(str(error))
-        except (StartFailed, BinariesMissing, FolderRefused, postgres.PostgresRefused, LookupError) as error:
+        except (
+            StartFailed,
+            BinariesMissing,
+            FolderRefused,
+            postgres.PostgresRefused,
+            installation.TableBusy,
+            LookupError,
+        ) as error:
             raise CommandError(str(error)) from None
 
     # --- steps ----------------------------------------------------------------------------------------------------
