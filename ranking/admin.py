@@ -1,6 +1,7 @@
 """The board in the admin: read the snapshots and counts, publish now, remove the demo data."""
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -34,7 +35,8 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
 
     def refit(self, request: HttpRequest) -> HttpResponse:
         """Queue a fit: the estimators run in the batch worker, never in the web process."""
-        if request.method == "POST" and request.user.has_perm("arena.add_job"):
+        if request.method == "POST":
+            _allowed(request, "arena.add_job")
             audit.record(request.user, "refit", SiteConfig.current())
             if voiding.ask_for_a_fit():
                 said = _("A fit has been queued. A new snapshot appears here if a count has changed.")
@@ -44,7 +46,8 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
         return redirect(_list())
 
     def wipe_demo(self, request: HttpRequest) -> HttpResponse:
-        if request.method == "POST" and request.user.has_perm("arena.delete_battle"):
+        if request.method == "POST":
+            _allowed(request, "arena.delete_battle")
             removed = demo.wipe(request.user)
             text = ngettext("%(n)d demo battle was removed.", "%(n)d demo battles were removed.", removed)
             messages.success(request, text % {"n": removed})
@@ -61,6 +64,11 @@ class PairCountAdmin(ReadOnlyAdmin):
 
 def _one(request: HttpRequest) -> bool:
     return bool(request.resolver_match and request.resolver_match.kwargs.get("object_id"))
+
+
+def _allowed(request: HttpRequest, permission: str) -> None:
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
 
 
 def _list() -> str:

@@ -246,6 +246,14 @@ def test_the_admin_lists_what_was_spent_against_the_cap(operator: Client) -> Non
     assert "2.25" in operator.get(reverse("admin:inference_spend_changelist")).content.decode()
 
 
+def test_what_has_cost_money_is_disabled_not_deleted(operator: Client) -> None:
+    spending.charge(deployment().pk, 1, 1)
+    operator.post(reverse("admin:inference_engineendpoint_delete", args=["vendor"]), {"post": "yes"})
+    form = {"action": "delete_selected", "_selected_action": ["vendor"], "post": "yes"}
+    operator.post(reverse("admin:inference_engineendpoint_changelist"), form)
+    assert EngineEndpoint.objects.filter(name="vendor").exists() and spent().requests == 1
+
+
 @pytest.mark.parametrize(("cap", "stored"), [("2.5", Decimal("2.50")), ("", None), ("0", Decimal(0))])
 def test_a_cap_is_set_in_the_endpoints_form(operator: Client, cap: str, stored: Decimal | None) -> None:
     from tests.arena.test_admin_endpoints import FORM
