@@ -8,7 +8,6 @@ that others write: a turn that ends meanwhile either commits before us, and its 
 
 import time
 from collections.abc import Callable
-from datetime import datetime
 from uuid import UUID
 
 from django.contrib.postgres.functions import RandomUUID
@@ -56,12 +55,6 @@ def erase_battle(battle: Battle) -> None:
     _patiently(lambda: _erase_battles(Battle.objects.filter(pk=battle.pk)))
 
 
-def sweep(since: datetime) -> int:
-    """Delete what detectors wrote about texts that were erased while they read them (since then); returns how many rows."""
-    erased = Message.objects.filter(conversation__erased_at__gte=since)
-    return _delete_findings(erased)
-
-
 def _erase_visitor(visitor_id: UUID) -> int:
     visitor = Visitor.objects.select_for_update().filter(pk=visitor_id).first()
     if visitor is None:
@@ -103,15 +96,12 @@ def _locked(battles: QuerySet[Battle]) -> list[Turn]:
 
 
 def _erase_texts(conversation_ids: set[UUID]) -> None:
+    """Texts first: whoever looks at one holds its message, so that afterwards all that was found in it can be seen."""
     messages = Message.objects.filter(conversation__in=conversation_ids)
-    messages.update(text="", html="")  # first: whoever is enriching a message ends before we go on
-    _delete_findings(messages)
+    messages.update(text="", html="")
+    Enrichment.objects.filter(message__in=messages).delete()  # hashes and spans of the text
+    ModerationRecord.objects.filter(message__in=messages).delete()
     Conversation.objects.filter(pk__in=conversation_ids).update(visitor=None, erased_at=clock.now())
-
-
-def _delete_findings(messages: QuerySet[Message]) -> int:
-    """Records and enrichments hold hashes and spans of the text."""
-    return sum(kind.objects.filter(message__in=messages).delete()[0] for kind in (Enrichment, ModerationRecord))
 
 
 def _close(turn_ids: list[UUID]) -> None:

@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 import redis
+from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 
-from arena import appeals, battles, clock, erasure, turns, votes
+from arena import appeals, battles, complaints, erasure, turns, votes
 from arena.errors import Refused
 from arena.models import (
     Battle,
@@ -31,7 +31,7 @@ from arena.models import (
     VoteEvent,
 )
 from arena.models.battles import BattleState, TurnState, VoidReason
-from arena.moderation import verdicts
+from arena.moderation import enrichment, verdicts
 from arena.streams import events
 from datasets import gate
 from datasets.reasons import ADMITTED
@@ -69,9 +69,12 @@ def life(visitor: Visitor) -> Battle:
     votes.cast_vote(battle, "a", 2)
     battles.share(battle)
     report = battles.report(turn.replies.first(), visitor, "other", f"{CANARY} report")
-    Report.objects.filter(pk=report.pk).update(note=f"{CANARY} note", decision="dismissed", decided_at=clock.now())
     block = GateBlock.objects.create(visitor=visitor, policy="1", category="c", rule="r", prompt=f"{CANARY} blocked")
-    appeals.appeal(block, f"{CANARY} appeal")
+    appeal = appeals.appeal(block, f"{CANARY} appeal")
+    moderator = User.objects.get_or_create(username="mo")[0]
+    complaints.decide(report, moderator, "upheld", "A moderator's own words.", block=True)
+    complaints.decide(appeal, moderator, "dismissed", "A moderator's own words.")
+    Report.objects.filter(pk=report.pk).update(note=f"{CANARY} quoted")
     for message in Message.objects.filter(conversation__visitor=visitor):
         finding(message)
     return battle
@@ -111,7 +114,7 @@ def test_votes_and_counts_stay_anonymised() -> None:
     assert battle.state == BattleState.VOTED
     assert Reply.objects.filter(turn__battle=battle, state="done", tokens_out=7).count() == 4
     assert counts.absorb() == 0 and sum(PairCount.objects.values_list("count", flat=True)) == 1
-    assert Report.objects.get().decision == "dismissed" and GateBlock.objects.get().rule == "r"
+    assert Report.objects.get().decision == "upheld" and GateBlock.objects.get().rule == "r"
 
 
 def test_others_keep_everything() -> None:
@@ -167,16 +170,6 @@ def test_a_crash_in_the_middle_leaves_everything(monkeypatch) -> None:
     monkeypatch.undo()
     erasure.erase(visitor)
     assert traces(CANARY) == [] and Battle.objects.get(pk=battle.pk).visitor is None
-
-
-def test_findings_that_come_late_are_swept() -> None:
-    visitor = factories.visitor()
-    life(visitor)
-    texts = list(Message.objects.filter(conversation__visitor=visitor))
-    erasure.erase(visitor)
-    finding(texts[0])  # a job over history had read it before
-    assert erasure.sweep(clock.now() - timedelta(days=1)) == 2
-    assert traces(CANARY, verdicts.text_sha256(texts[0].text)) == []
 
 
 # --- what others do with the same rows at the same time ---------------------------------------------------------------
@@ -335,6 +328,34 @@ def test_a_vote_cast_at_the_same_moment_counts_or_is_refused(monkeypatch) -> Non
         voting.result(20)
         assert erasing.result(20) == 1
     assert Vote.objects.get().visitor is None and traces(CANARY, str(visitor.pk)) == []
+
+
+@race
+@pytest.mark.parametrize("first", ["detectors", "erase"])
+def test_what_detectors_find_at_the_same_moment_does_not_stay(monkeypatch, first: str) -> None:
+    """They read a text before and store hashes of it after: under the message's lock, or not at all when it is gone."""
+    battle = factories.ready(a=outcome(CANARY))
+    texts = list(Message.objects.filter(conversation=battle.conversation_a_id))
+    digest = verdicts.text_sha256(CANARY)
+    enrich = alone(lambda: enrichment.enrich(texts))
+    with others() as pool:
+        if first == "detectors":
+            pause = Pause(monkeypatch, enrichment, "_store_rows")
+            enriching = pool.submit(enrich)
+            assert pause.reached.wait(20)
+            erasing = pool.submit(alone(lambda: erasure.erase(battle.visitor)))
+            somebody_waits()
+            pause.go.set()
+        else:
+            pause = Pause(monkeypatch, enrichment, "_look")
+            enriching = pool.submit(enrich)
+            assert pause.reached.wait(20)
+            erasing = pool.submit(alone(lambda: erasure.erase(battle.visitor)))
+            assert erasing.result(20) == 1
+            pause.go.set()
+        assert erasing.result(20) == 1 and enriching.result(20) == (2 if first == "detectors" else 0)
+    assert not Enrichment.objects.exists() and not ModerationRecord.objects.exists()
+    assert traces(CANARY, digest) == []
 
 
 @race
