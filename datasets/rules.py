@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from uuid import UUID
 
-from django.utils.module_loading import import_string
-
 from arena.models import Battle, Consent, Enrichment, Message, ModerationRecord, Reply, Side, Turn
 from arena.models.battles import BattleState, FinishReason, Origin, ReplyState, TurnState, VoidReason
 from arena.models.conversations import Role
 from arena.models.moderation import Standing
-from arena.moderation import verdicts
+from arena.moderation import enrichment, verdicts
 from arena.moderation.gate import UNREADABLE, check_prompt
 from datasets.reasons import ADMITTED, Drop
 
@@ -138,15 +136,11 @@ def _minors(case: Case) -> bool:
     return any(MINORS.intersection(record.categories) for found in case.records.values() for record in found)
 
 
-def detectors_version() -> str:
-    return str(import_string("arena.moderation.enrichment.VERSION"))
-
-
 def _stale(case: Case) -> bool:
-    version = detectors_version()
     found = [(case.enrichments[message.pk], message) for message in case.said]
     return any(
-        one.version != version or one.text_sha256 != verdicts.text_sha256(message.text) for one, message in found
+        one.version != enrichment.VERSION or one.text_sha256 != verdicts.text_sha256(message.text)
+        for one, message in found
     )
 
 

@@ -1,18 +1,9 @@
 """What every test of releases needs."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
-
-from datasets import rules
-
-
-@pytest.fixture(autouse=True)
-def detectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    if importlib.util.find_spec("arena.moderation.enrichment") is None:
-        monkeypatch.setattr(rules, "detectors_version", lambda: "1")
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from arena import votes
 from arena.models import Battle, Enrichment, Message, ModerationRecord, Visitor
 from arena.models.moderation import Standing
-from arena.moderation import verdicts
-from datasets import rules
+from arena.moderation import enrichment, verdicts
 from tests import factories
 from tests.factories import outcome
 
@@ -52,7 +51,7 @@ def look(
 def enrich(message: Message, **fields: object) -> Enrichment:
     """What the detectors would write of a harmless English message."""
     defaults = {
-        "version": rules.detectors_version(),
+        "version": enrichment.VERSION,
         "text_sha256": verdicts.text_sha256(message.text),
         "language": "en",
         "language_name": "English",

@@ -16,13 +16,15 @@ from django.contrib.auth.models import User
 
 from arena import battles, clock
 from arena.models import Battle, Contestant, Enrichment, Message, ModerationRecord, Reply, Report, VoteEvent
-from arena.moderation import policy, verdicts
+from arena.moderation import enrichment, policy, verdicts
 from datasets import gate, rules
 from datasets.reasons import ADMITTED, Drop
 from tests import factories
 from tests.datasets import rows
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
+
+FULL_WIDTH_IBAN = "".join(chr(ord(char) + 0xFEE0) for char in "DE89370400440532013000")
 
 
 def decide(battle: Battle) -> gate.Decision:
@@ -183,6 +185,35 @@ def test_11_personal_data_in_a_prompt_or_only_in_an_answer(position: int) -> Non
     message = Message.objects.get(conversation=battle.conversation_b_id, position=position)
     rows.enrich(message, pii=[["email", 0, 3]])
     assert reason(battle) == Drop.PERSONAL_DATA
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mail anna.example@example.org today",
+        "Mail an\u200bna.example@exa\u200bmple.org today",
+        "Mail anna.example\uff20example.org today",
+        f"Pay to {FULL_WIDTH_IBAN}",
+        "Pay to DE89 3704 0044 0532 0130 00",
+        "Pay to DE89370400440532013000",
+        "```\nOPENAI_API_KEY=sk-proj-Zk3Wq8vN2xT7bR5mYc9LpHd4JfGs6VaEuXn1QwBt\n```",
+    ],
+)
+def test_11_and_12_the_detectors_themselves(text: str) -> None:
+    """Only in an answer, and as the site's own detectors see it: zero-width characters, full-width digits, code blocks."""
+    battle = rows.fought(b=text)
+    for message in rows.messages(battle):
+        rows.look(message)
+    enrichment.enrich(rows.messages(battle))
+    assert reason(battle) == Drop.PERSONAL_DATA
+
+
+def test_what_the_detectors_find_harmless_leaves() -> None:
+    battle = rows.fought(b="See version 3.11.7 on 127.0.0.1:8000, order 2026-11-25.")
+    for message in rows.messages(battle):
+        rows.look(message)
+    enrichment.enrich(rows.messages(battle))
+    assert reason(battle) == ADMITTED
 
 
 def test_12_a_secret_in_a_code_block_is_a_span_like_any_other() -> None:

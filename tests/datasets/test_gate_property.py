@@ -28,8 +28,8 @@ from arena.models import (
     Vote,
     VoteEvent,
 )
-from arena.moderation import verdicts
-from datasets import gate, rules
+from arena.moderation import enrichment, verdicts
+from datasets import gate
 from datasets.reasons import ADMITTED, Drop
 from tests import factories
 
@@ -250,7 +250,7 @@ def said_by(battle: Battle, side: str, position: int, plan: MessagePlan) -> Mess
         )  # fmt: skip
     if plan.enriched != "missing":
         Enrichment.objects.create(
-            message=message, version="0" if plan.enriched == "old version" else rules.detectors_version(),
+            message=message, version="0" if plan.enriched == "old version" else enrichment.VERSION,
             text_sha256="0" * 64 if plan.enriched == "old text" else digest, language="en", language_name="English",
             language_confidence=1.0, chars=1, words=1, headers=0, lists=0, bold=0, fingerprint="", simhash=0,
             pii=[["email", 0, 1]] if plan.pii else [],
