@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "template_partials",
 ]
 MIDDLEWARE = [
+    "arena.probes.ProbeHost",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "arena.request_log.RequestLog",
@@ -287,6 +288,7 @@ if PRODUCTION:
             "AGON_TRUSTED_PROXIES is unset: name the proxy that ends TLS in front of us (an address, CIDR or `unix`), or every "
             "page redirects to itself and all visitors share one limit; AGON_SSL_REDIRECT=0 serves without"
         )
+    SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]  # asked from inside, see arena/probes.py
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
     SECURE_HSTS_SECONDS = env.number("AGON_HSTS_SECONDS", 31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.flag("AGON_HSTS_SUBDOMAINS", True)

@@ -110,6 +110,17 @@ def test_strangers_are_told_nothing(prepared: dict[str, str]) -> None:
         assert (plain.status, plain.getheader("Location")) == (301, f"https://{HOST}/leaderboard")
 
 
+def test_health_checks_need_neither_the_host_nor_tls(prepared: dict[str, str]) -> None:
+    """Containers and monitors ask by address; nothing of it reaches the log as an error."""
+    with serving(prepared) as port:
+        for path, expected in (("/healthz", 200), ("/readyz", 503)):  # no worker runs here
+            answer, _ = get(port, path, Host=f"127.0.0.1:{port}", **{"X-Forwarded-Proto": "http"})
+            assert answer.status == expected
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+            connection.request("GET", "/leaderboard")
+            assert connection.getresponse().status == 400, "everything else does"
+
+
 def test_preparing_again_changes_nothing(prepared: dict[str, str]) -> None:
     done = run(prepared, *SERVICES["prepare"]["command"])
     assert done.returncode == 0 and done.stdout.startswith("0 migrations applied")

@@ -104,8 +104,13 @@ class Command(BaseCommand):
         supervisor.start(row for row in rows if row not in early and not row.late)
         supervisor.wait_ready([row.name for row in rows if not row.late], START_TIMEOUT_S)
         supervisor.start(row for row in rows if row.late)
-        supervisor.log.plain(f"\n  Admin, works once, for 15 minutes:  {self.layout.url.rstrip('/')}{login}")
+        supervisor.log.plain(f"\n  Admin, works once, for 15 minutes:  {self._site()}{login}")
         supervisor.log.plain(f"  Ready in {time.monotonic() - self.begun:.1f} s:  {self.layout.url}\n")
+
+    def _site(self) -> str:
+        """The address that people use, where it is configured."""
+        configured = settings.SITE_URL if os.environ.get("AGON_SITE_URL") else self.layout.url
+        return str(configured).rstrip("/")
 
     def _check(self, supervisor: Supervisor) -> None:
         """Play in a thread: the supervisor must go on reading its children's output."""
