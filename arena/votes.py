@@ -43,7 +43,8 @@ def _votable_turn(battle: Battle, turn_number: int) -> Turn:
         raise Refused(409, "not_ready", _("Both answers must be finished before you vote."))
     if battle.expires_at and battle.expires_at < clock.now():
         raise Refused(410, "expired", _("This battle has expired. Start a new one."))
-    last = battle.turns.order_by("-number").get(number=battle.turns.count(), state=TurnState.DONE)
+    last = battle.turns.order_by("-number").first()
+    assert last is not None and last.state == TurnState.DONE, "a battle is ready when its last turn is done"
     if last.number != turn_number:
         raise Refused(409, "stale", _("There are newer answers than your page shows. Please reload it."))
     return last

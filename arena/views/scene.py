@@ -149,20 +149,29 @@ class Scene:
 
     @cached_property
     def first_vote(self) -> bool:
-        return self.battle.visitor_id is not None and self.battle.visitor.votes.count() == 1  # type: ignore[union-attr]
+        mine = Vote.objects.filter(visitor=self.battle.visitor_id)
+        return self.battle.visitor_id is not None and mine.count() == 1
 
     @cached_property
     def cards(self) -> dict[str, Card]:
         """The contestants by side; empty until the vote is stored."""
         if not self.revealed:
             return {}
-        return {side: _card(self.battle.revision(side), self._first_word(side)) for side in Side.values}
+        ids = {Side.A: self.battle.revision_a_id, Side.B: self.battle.revision_b_id}
+        revisions = ContestantRevision.objects.select_related("contestant").in_bulk(ids.values())
+        first_words = self._first_words()
+        return {side: _card(revisions[key], first_words.get(side)) for side, key in ids.items()}
 
-    def _first_word(self, side: str) -> float | None:
-        reply = Reply.objects.filter(turn__battle=self.battle, side=side, turn__post_reveal=False).last()
-        if reply is None or reply.first_token_at is None or reply.started_at is None:
-            return None
-        return max(0.0, (reply.first_token_at - reply.started_at).total_seconds())
+    def _first_words(self) -> dict[str, float]:
+        """Seconds to the first word of each side, in the last turn before the reveal."""
+        timed = Reply.objects.filter(turn__battle=self.battle, turn__post_reveal=False).order_by("turn__number")
+        times = timed.values_list("side", "started_at", "first_token_at")
+        last = {side: (started, first) for side, started, first in times}
+        return {
+            side: max(0.0, (first - started).total_seconds())
+            for side, (started, first) in last.items()
+            if started and first
+        }
 
     @property
     def heads(self) -> list[tuple[str, Card | None]]:
