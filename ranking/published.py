@@ -7,11 +7,13 @@ filters, downloads and plots all work on these rows, so that none of them can te
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 
+from arena import clock
 from arena.models import Contestant, ContestantRevision, SiteConfig
 from arena.models.battles import Origin
 from arena.models.contestants import Visibility
@@ -98,9 +100,36 @@ class Board:
         return self.pairs["points"][row.place][column.place] / met if met else None
 
 
-def current() -> Board | None:
-    """The board that the site shows now: the live one, or the demo's until the first live votes (SiteConfig.board_source)."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that a page of the board is made from today. Equal values make equal pages, so what is made can be kept by them."""
+
+    snapshot: UUID
+    day: date
+    names: tuple[tuple[Any, ...], ...]
+
+
+NAMES = ("pk", "name", "slug", "codename", "anonymous_until", "visibility", "organisation", "licence", "open_weights")
+
+
+def shown() -> Shown | None:
+    """What the site shows now: the live board, or the demo's until the first live votes (SiteConfig.board_source)."""
     snapshot = _choose(_source(), {one.origin: one for one in _latest()})
+    if snapshot is None:
+        return None
+    named = Contestant.objects.annotate(adapter_name=Subquery(_ADAPTER)).order_by("pk")
+    return Shown(snapshot.pk, clock.now().date(), tuple(named.values_list(*NAMES, "adapter_name")))
+
+
+def current() -> Board | None:
+    """The board that the site shows now, read once per process as long as nothing of it changes."""
+    return board_as(state) if (state := shown()) else None
+
+
+@lru_cache(maxsize=4)
+def board_as(state: Shown) -> Board | None:
+    """None for a snapshot that has just been removed."""
+    snapshot = BoardSnapshot.objects.filter(pk=state.snapshot).first()
     return board_of(snapshot) if snapshot else None
 
 
@@ -109,8 +138,8 @@ def _source() -> str:
 
 
 def _latest() -> Iterable[BoardSnapshot]:
-    shown = BoardSnapshot.objects.filter(origin__in=[Origin.LIVE, Origin.DEMO], category="")
-    return shown.order_by("origin", "-fitted_at", "-id").distinct("origin")
+    public = BoardSnapshot.objects.filter(origin__in=[Origin.LIVE, Origin.DEMO], category="").only("origin", "votes")
+    return public.order_by("origin", "-fitted_at", "-id").distinct("origin")
 
 
 def _choose(source: str, latest: dict[str, BoardSnapshot]) -> BoardSnapshot | None:
@@ -122,11 +151,13 @@ def _choose(source: str, latest: dict[str, BoardSnapshot]) -> BoardSnapshot | No
     return live if live and live.votes else demo or live
 
 
+_ADAPTER = ContestantRevision.objects.filter(contestant=OuterRef("pk"), current=True).values("adapter_id")[:1]
+
+
 def board_of(snapshot: BoardSnapshot) -> Board:
     """Raises KeyError when a contestant of the board is gone, which the database forbids."""
     ids = [figures["model"] for figures in snapshot.board["models"]]
-    adapter = ContestantRevision.objects.filter(contestant=OuterRef("pk"), current=True).values("adapter_id")[:1]
-    named = Contestant.objects.filter(pk__in=ids).annotate(adapter_name=Subquery(adapter))
+    named = Contestant.objects.filter(pk__in=ids).annotate(adapter_name=Subquery(_ADAPTER))
     contestants = {str(contestant.pk): contestant for contestant in named}
     rows = [_row(place, figures, contestants) for place, figures in enumerate(snapshot.board["models"])]
     return Board(

@@ -6,26 +6,22 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import conditional_page, require_POST, require_safe
 
-from arena.models import Contestant
-from ranking import cards, demo, downloads, method, plots, published
+from ranking import cards, demo, downloads, method, plots, published, rendered
 from ranking.listing import Listing
 
 MAY_WIPE = "arena.delete_battle"
 
 
 @require_safe
+@conditional_page
 def leaderboard(request: HttpRequest) -> HttpResponse:
-    board, listing = published.current(), Listing.of(request.GET)
-    context: dict[str, Any] = {"board": board, "listing": listing, "may_wipe": _may_wipe(request)}
-    if board:
-        context["codenames"] = Contestant.objects.under_codename().count()
-        rows = listing.rows(board)
-        scale = plots.Scale.of(board.rows, plots.BAR_WIDTH)
-        context["rows"] = [(row, plots.interval_bar(row, scale)) for row in rows]
-        context["interval_plot"] = plots.interval_plot(board.rows)
-        context["heat_map"], context["heat_rows"] = plots.heat_map(board), plots.heat_table(board)
+    listing = Listing.of(request.GET)
+    figures = rendered.figures(listing)
+    context: dict[str, Any] = {"listing": listing, "may_wipe": _may_wipe(request), "figures": figures}
+    if figures:
+        context |= {"board": figures.board, "rows": figures.rows}
     return render(request, "ranking/leaderboard.html", context)
 
 

@@ -4,14 +4,16 @@ import csv
 import io
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from arena.models import Contestant, SiteConfig
-from ranking import fitting, plots, published
+from arena import clock
+from arena.models import Contestant, SiteConfig, contestants
+from ranking import fitting, plots, published, rendered
 from ranking.bootstrap import intervals
 from ranking.bradley_terry import fit, to_rating
 from ranking.models import BoardSnapshot
@@ -162,7 +164,11 @@ def test_pages_take_few_queries_however_many_models(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     models = publish(*[(12, 9)] * 11)
-    with django_assert_num_queries(4):  # the site's switch, the snapshots, the names, the codenames
+    with django_assert_num_queries(
+        6
+    ):  # the site's switch, the snapshots, the names; the board, its models, the codenames
+        client.get("/leaderboard")
+    with django_assert_num_queries(3):  # then only what says that nothing has changed
         client.get("/leaderboard")
     with django_assert_num_queries(3):
         client.get("/leaderboard.json")
@@ -194,3 +200,44 @@ def test_the_scale_of_a_plot_has_room_and_round_ticks() -> None:
     scale = plots.Scale(812.0, 1177.0, 400)
     assert scale(812.0) == 0 and scale(1177.0) == 400
     assert scale.ticks() == [850, 900, 950, 1000, 1050, 1100, 1150]
+
+
+@pytest.mark.django_db
+def test_the_rendered_board_is_kept_as_long_as_nothing_of_it_changes(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = publish((40, 10), (30, 20))
+    first = text(client, "/leaderboard")
+    made: list[str] = []
+    render = rendered.render_to_string
+    monkeypatch.setattr(rendered, "render_to_string", lambda *given: made.append("page") or render(*given))
+    with django_assert_max_num_queries(3):
+        assert text(client, "/leaderboard") == first
+    assert made == []
+    Contestant.objects.filter(pk=models[0].pk).update(organisation="Renamed Ltd")
+    assert "Renamed Ltd" in text(client, "/leaderboard")
+    publish((5, 5), models=models[:2])
+    assert "116 votes" in text(client, "/leaderboard")
+    Contestant.objects.filter(pk=models[0].pk).update(
+        visibility="anonymous", codename="Heron", anonymous_until=clock.now().date() + timedelta(days=1)
+    )
+    hidden = text(client, "/leaderboard")
+    assert "Heron" in hidden and models[0].name not in hidden and "Renamed Ltd" not in hidden
+    assert len(made) == 3
+    later = clock.now() + timedelta(days=2)
+    for module in (clock, contestants):
+        monkeypatch.setattr(module, "now", lambda: later)
+    assert "Renamed Ltd" in text(client, "/leaderboard")
+
+
+@pytest.mark.django_db
+def test_a_browser_that_has_the_board_gets_it_again_only_when_it_has_changed(client: Client) -> None:
+    models = publish((40, 10))
+    first = client.get("/leaderboard")
+    etag = first["ETag"]
+    again = client.get("/leaderboard", headers={"If-None-Match": etag})
+    assert (again.status_code, again.content) == (304, b"")
+    publish((5, 5), models=models)
+    changed = client.get("/leaderboard", headers={"If-None-Match": etag})
+    assert changed.status_code == 200 and changed["ETag"] != etag
+    assert client.get("/leaderboard?sort=votes", headers={"If-None-Match": etag}).status_code == 200
