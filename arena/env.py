@@ -55,6 +55,21 @@ class Env:
             raise ImproperlyConfigured(f"{name}={result}: must not be negative")
         return result
 
+    def shares(self, name: str, default: str = "") -> dict[str, float]:
+        """`name=number` pairs behind commas, each number from 0 to 1."""
+        shares = {}
+        for part in self.names(name, default):
+            key, sign, number = part.rpartition("=")
+            try:
+                shares[key.strip()] = float(number)
+            except ValueError:
+                sign = ""
+            if not sign or not key.strip() or not 0 <= shares[key.strip()] <= 1:
+                raise ImproperlyConfigured(
+                    f"{name}: write name=number pairs behind commas, numbers from 0 to 1, not {part!r}"
+                )
+        return shares
+
     def names(self, name: str, default: str = "") -> list[str]:
         """Separated by commas or, which suits files, by lines."""
         return [part.strip() for part in self.text(name, default).replace("\n", ",").split(",") if part.strip()]

@@ -164,6 +164,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "arena.tasks.sweep_jobs", "schedule": env.seconds("AGON_JOB_SWEEP_S", 60.0)},
     "rotate-address-keys": {"task": "arena.tasks.rotate_address_keys", "schedule": 3600.0},
     "retention": {"task": "arena.tasks.retain", "schedule": 86_400.0, "relative": True},  # at 00:00 UTC
+    "moderate-messages": {"task": "arena.tasks.moderate", "schedule": 60.0, "options": {"expires": 60}},
     "enrich-messages": {"task": "arena.tasks.enrich_missing", "schedule": 60.0, "options": {"expires": 60}},
     "live-ticker": {
         "task": "arena.tasks.tick",
@@ -190,6 +191,25 @@ HEARTBEAT_DEAD_S = env.seconds("AGON_HEARTBEAT_DEAD_S", 30)
 # --- What is known of each message ------------------------------------------------------------------------------------
 ENRICH_BATCH = env.number("AGON_ENRICH_BATCH", 200, least=1)
 ENRICH_LOOKBACK_S = env.number("AGON_ENRICH_LOOKBACK_S", 7 * 24 * 3600, least=60)
+MODERATION_BACKEND = env.text("AGON_MODERATION_BACKEND")
+MODERATION_URL = env.text("AGON_MODERATION_URL", "https://api.openai.com/v1/moderations")
+MODERATION_MODEL = env.text("AGON_MODERATION_MODEL", "omni-moderation-2024-09-26")
+MODERATION_KEY = env.text("AGON_MODERATION_KEY")
+MODERATION_THRESHOLDS = env.shares("AGON_MODERATION_THRESHOLDS", "sexual/minors=0.2")
+MODERATION_PER_MINUTE = env.number("AGON_MODERATION_PER_MINUTE", 60, least=1)
+MODERATION_BATCH = env.number("AGON_MODERATION_BATCH", 32, least=1)
+MODERATION_TIMEOUT_S = env.seconds("AGON_MODERATION_TIMEOUT_S", 10.0)
+MODERATION_TRIES = env.number("AGON_MODERATION_TRIES", 2, least=1)
+MODERATION_RETRY_AFTER_S = env.seconds("AGON_MODERATION_RETRY_AFTER_S", 5.0)
+MODERATION_RUN_S = env.seconds("AGON_MODERATION_RUN_S", 20.0)
+MODERATION_ATTEMPTS = env.number("AGON_MODERATION_ATTEMPTS", 5, least=1)
+MODERATION_BACKOFF_S = env.seconds("AGON_MODERATION_BACKOFF_S", 60.0)
+if MODERATION_BACKEND not in ("", "openai"):
+    raise ImproperlyConfigured("AGON_MODERATION_BACKEND: write openai, or leave it out")
+if MODERATION_BACKEND and MODERATION_URL.startswith("https://api.openai.com/") and not MODERATION_KEY:
+    raise ImproperlyConfigured(
+        "AGON_MODERATION_KEY is unset: set it (or AGON_MODERATION_KEY_FILE) to the key of api.openai.com"
+    )
 
 # --- Battles --------------------------------------------------------------------------------------------------------
 PROMPT_MAX_CHARS = env.number("AGON_PROMPT_MAX_CHARS", 30_000, least=1)

@@ -7,7 +7,7 @@ from celery import shared_task
 from arena import address_keys, battles, jobs, retention
 from arena.generation import sweeper
 from arena.live import ticker
-from arena.moderation import backfill, enrichment
+from arena.moderation import backfill, enrichment, passing
 
 
 @shared_task(ignore_result=True)
@@ -46,6 +46,11 @@ def enrich_missing() -> int:
 @shared_task(ignore_result=True)
 def enrich_history(job_id: str) -> int | None:
     return backfill.run(UUID(job_id))
+
+
+@shared_task(ignore_result=True)
+def moderate() -> int:
+    return passing.run()
 
 
 @shared_task(ignore_result=True)
