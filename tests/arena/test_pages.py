@@ -67,7 +67,7 @@ def test_the_first_privacy_page_tells_the_days_that_hold(settings, folder: str, 
     address = [settings.KEEP_GROUPS_DAYS, settings.ADDRESS_KEY_DAYS, bans.PREFIX_BAN_MOST.days]
     language = settings.LANGUAGE_COOKIE_AGE // 86400
     assert told == [cookies, settings.KEEP_ABANDONED_DAYS, *address, kept, kept, settings.KEEP_REPORTS_DAYS, language]
-    assert settings.KEEP_VISITORS_DAYS == cookies
+    assert cookies == settings.KEEP_VISITORS_DAYS
 
 
 def test_the_same_text_again_is_no_new_version() -> None:
