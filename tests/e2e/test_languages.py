@@ -12,7 +12,8 @@ pytestmark = [pytest.mark.e2e]
 
 GERMAN = {"locale": "de-DE"}
 # Text that leaves the control it stands in: what a longer word does to a narrow button.
-SPILL = """() => [...document.querySelectorAll('button, .btn')].filter((node) => node.checkVisibility() && !node.querySelector('.sr')).flatMap((node) => {
+SPILL = """() => [...document.querySelectorAll('button, .btn')]
+.filter((node) => node.checkVisibility() && !node.querySelector('.sr')).flatMap((node) => {
   const box = node.getBoundingClientRect(), range = document.createRange();
   range.selectNodeContents(node);
   const text = range.getBoundingClientRect();
