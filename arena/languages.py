@@ -11,8 +11,7 @@ class LanguageMiddleware(LocaleMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response = super().process_response(request, response)
-        html = response.headers.get("Content-Type", "").startswith("text/html")
-        if html or response.status_code == 304:  # which has lost its type, and repeats what the page said
+        if response.headers.get("Content-Type", "").startswith("text/html"):
             patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
 

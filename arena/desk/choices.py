@@ -23,7 +23,11 @@ def offered(rows: Iterable[Row], filters: Filters) -> dict[str, Any]:
         known = set()
     languages = {language for row in rows for language in row.languages} | {filters.language}
     categories = {category for row in rows for category in row.categories} | known | {filters.category}
-    return {"languages": sorted(languages - {""}), "categories": sorted(categories - {""}), "most": settings.DESK_BULK}
+    return {
+        "languages": sorted(languages - {""}),
+        "categories": sorted(categories - {""}),
+        "bulk_most": settings.DESK_BULK,
+    }
 
 
 def read(chosen: list[str]) -> dict[UUID, str]:

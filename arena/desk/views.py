@@ -104,7 +104,7 @@ def address(queue: Queue, filters: Filters, pk: UUID | None = None) -> str:
 def _list(request: HttpRequest, queue: Queue, **more: Any) -> HttpResponse:
     filters = Filters.of(request.GET)
     page, rows = listing.page_of(queue, filters, request.GET.get("page"))
-    context = {"queue": queue, "filters": filters, "page": page, "rows": rows, "figures": queues.figures(), **more}
+    context = {"queue": queue, "filters": filters, "page": page, "rows": rows, "most": queues.COUNT_MOST, **more}
     if queue.kind == "battle":
         context |= choices.offered(rows, filters)
     status = more["refusal"].status if "refusal" in more else 200
