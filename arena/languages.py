@@ -11,7 +11,8 @@ class LanguageMiddleware(LocaleMiddleware):
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response = super().process_response(request, response)
-        if response.headers.get("Content-Type", "").startswith("text/html"):
+        html = response.headers.get("Content-Type", "").startswith("text/html")
+        if html or response.status_code == 304:  # which has lost its type, and repeats what the page said
             patch_vary_headers(response, ("Accept-Language", "Cookie"))
         return response
 

@@ -5,17 +5,19 @@ passed exactly this text under the policy that is in force now; rules alone can 
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from django.db import transaction
 
 from arena import clock
-from arena.models import Conversation, Message, ModerationRecord
+from arena.models import Battle, Conversation, Message, ModerationRecord
 from arena.models.conversations import Verdict
 from arena.models.moderation import Standing
 from arena.moderation import policy
 
+log = logging.getLogger(__name__)
 HUMAN, RULES = "human", "rules"
 EXPORTABLE = frozenset({Standing.PASSED, Standing.HUMAN_PASSED})
 BAD = frozenset({Standing.FLAGGED, Standing.HUMAN_BLOCKED})
@@ -76,6 +78,26 @@ def verdict(found: Iterable[str]) -> Verdict:
     if Standing.FLAGGED in seen:
         return Verdict.FLAGGED
     return Verdict.PASSED if seen and seen <= EXPORTABLE else Verdict.PENDING
+
+
+def may_be_shown(battle: Battle) -> bool:
+    """Whether every message of both sides is passed now: by the stored verdicts and, asked again, by the records themselves.
+
+    False while the rule file is broken.
+    """
+    sides = [battle.conversation_a_id, battle.conversation_b_id]
+    if Conversation.objects.filter(pk__in=sides, verdict=Verdict.PASSED, erased_at__isnull=True).count() < len(sides):
+        return False
+    said: dict[UUID, list[str]] = {pk: [] for pk in sides}
+    messages = list(Message.objects.filter(conversation__in=sides).defer("html"))
+    try:
+        known = standings(messages)
+    except (OSError, policy.PolicyError):
+        log.exception("nothing is shown while the rules cannot be read")
+        return False
+    for message in messages:
+        said[message.conversation_id].append(known[message.pk])
+    return all(verdict(found) == Verdict.PASSED for found in said.values())
 
 
 @transaction.atomic

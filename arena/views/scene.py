@@ -93,6 +93,11 @@ class Scene:
         )
 
     @property
+    def voted_on(self) -> list[Exchange]:
+        """What was said before the names were known."""
+        return [exchange for exchange in self.exchanges if not exchange.post_reveal]
+
+    @property
     def first(self) -> Exchange | None:
         return self.exchanges[0] if self.exchanges else None
 

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from arena import battles
 from arena.models import Battle
+from arena.moderation import verdicts
 from arena.views import access
 from arena.views.access import Request
 from arena.views.answers import refusable, show
@@ -32,8 +33,11 @@ def unshare(request: Request, battle: Battle) -> HttpResponse:
 @never_cache
 @require_safe
 def shared(request: Request, token: str) -> HttpResponse:
-    """Names and vote only: text is shown once its conversation has a passed verdict, which nothing gives yet."""
+    """Names and vote; the texts that were voted on once every message of both sides is passed, which is asked again here."""
     battle = get_object_or_404(Battle, share_token=token, voted_at__isnull=False)
-    response = render(request, "battle/shared.html", {"scene": Scene(battle)})
+    scene = Scene(battle)
+    told = scene.voted_on  # read before the question below: a text that is blocked meanwhile is not shown
+    context = {"scene": scene, "exchanges": told if verdicts.may_be_shown(battle) else []}
+    response = render(request, "battle/shared.html", context)
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response

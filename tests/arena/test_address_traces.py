@@ -38,6 +38,9 @@ def test_no_raw_address_is_stored_cached_or_logged(servers, django_db_blocker) -
             assert person.post(f"{battle}report/", side="a", turn="1", reason="other").status == 303
             assert person.post("/battles/", prompt="", key="x").status == 400
             assert person.get("/no/such/page").status == 404
+            assert person.post("/me/recover/", code="A" * 32).status == 404
+            person.post("/admin/login/", username="root", password="wrong")
+            assert person.get("/me/export.json").status == 200
         groups = set(Turn.objects.exclude(group="").values_list("group", flat=True))
         assert len(groups) == 2 and len({address_keys.tag_of(group) for group in groups}) == 1
         found = [*everything_stored(), *everything_in(stack.valkey()), *everything_logged(stack)]

@@ -5,6 +5,7 @@ from django.conf import settings
 from django.test import Client
 
 from tests.arena.views_help import Person
+from tests.ranking import pages as boards
 from tests.test_project import PRODUCTION, python
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
@@ -65,6 +66,19 @@ def test_caches_keep_the_languages_apart() -> None:
     for address in ("/", "/leaderboard", "/methodology", "/datasets", "/about", "/nothing-here"):
         varies = {name.strip().lower() for name in german(address)["Vary"].split(",")}
         assert {"accept-language", "cookie"} <= varies, address
+
+
+def test_a_page_that_a_browser_has_is_not_the_page_in_another_language() -> None:
+    tag = Client().get("/leaderboard")["ETag"]
+    again = Client().get("/leaderboard", headers={"If-None-Match": tag})
+    assert again.status_code == 304 and "Cookie" in again["Vary"]
+    assert german("/leaderboard", **{"If-None-Match": tag}).status_code == 200
+
+
+def test_the_board_that_a_process_keeps_is_kept_per_language() -> None:
+    boards.publish((3, 1), (2, 1))
+    pages = [german("/leaderboard"), Client().get("/leaderboard"), german("/leaderboard")]
+    assert ["Wer wen schlägt" in page.content.decode() for page in pages] == [True, False, True]
 
 
 def test_the_footer_costs_no_cookie_and_no_token() -> None:

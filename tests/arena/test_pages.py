@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 
-from arena import markdown, pages
+from arena import bans, markdown, pages
 from arena.errors import Refused
 from arena.models import Page, PageVersion, SiteConfig
 
@@ -55,6 +55,19 @@ def test_every_first_page_is_there_in_german_with_the_same_parts(slug: str) -> N
     parts = re.compile(r"^(#+ |\d\. |- |\|)|`([a-z_]+)`", re.MULTILINE)
     english, german = ((pages.FIRST_VERSIONS / folder / f"{slug}.md").read_text() for folder in ("", "de"))
     assert parts.findall(english) == parts.findall(german)
+
+
+@pytest.mark.parametrize(("folder", "days"), [("", "days"), ("de", "Tagen?")])
+def test_the_first_privacy_page_tells_the_days_that_hold(settings, folder: str, days: str) -> None:
+    """Its rows in their order; arena/retention.py and arena/address_keys.py keep to them."""
+    page = (pages.FIRST_VERSIONS / folder / "privacy.md").read_text()
+    told = [int(n) for row in page.splitlines() if row.startswith("| ") for n in re.findall(rf"(\d+) {days}\b", row)]
+    kept = settings.KEEP_BLOCKED_DAYS
+    cookies = settings.VISITOR_COOKIE_AGE_S // 86400
+    address = [settings.KEEP_GROUPS_DAYS, settings.ADDRESS_KEY_DAYS, bans.PREFIX_BAN_MOST.days]
+    language = settings.LANGUAGE_COOKIE_AGE // 86400
+    assert told == [cookies, settings.KEEP_ABANDONED_DAYS, *address, kept, kept, settings.KEEP_REPORTS_DAYS, language]
+    assert cookies == settings.KEEP_VISITORS_DAYS
 
 
 def test_the_same_text_again_is_no_new_version() -> None:

@@ -54,7 +54,10 @@ def speak(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Page(HTMLParser):
-    """Walks the text in reading order. Text in another language, or of other people (`lang`, dir=auto), is nobody's business."""
+    """Walks the text in reading order.
+
+    Other people's words (dir=auto), other languages (lang) and what stays as it is (translate=no) are left out.
+    """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -65,7 +68,12 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
-        foreign = tag in NOT_WORDS or values.get("dir") == "auto" or ("lang" in values and tag != "html")
+        foreign = (
+            tag in NOT_WORDS
+            or values.get("dir") == "auto"
+            or values.get("translate") == "no"
+            or ("lang" in values and tag != "html")
+        )
         for name, value in values.items():
             if FOR_PEOPLE.fullmatch(name) or (name, tag) == ("content", "meta"):
                 self._attribute(tag, name, value)

@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils.translation import trans_real
 
 from arena.models import Contestant, Page
+from datasets.models import Release
 from tests import messages
 from tests.arena.views_help import Person
 from tests.translations import pseudo
@@ -25,23 +26,28 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 STAYS = re.compile(
     r"\b(minors|self_harm|threats|weapons|[0-9a-f]{8})\b|Agon|AGON|CSV|JSON|OpenAPI|API|HTTP|USD|UTC|GET|ETag|arXiv|Apache-2\.0"
 )
+
+
+@pytest.fixture(autouse=True)
+def releases_dir(settings, tmp_path) -> None:
+    settings.RELEASES_DIR = tmp_path / "releases"
+
+
 STATES = [pytest.param(visit, id=f"{name}: {state}") for name, state, visit in PAGES]
 
 
 @pytest.mark.parametrize("visit", STATES)
 def test_no_word_is_outside_the_catalogue(visit: Visit, monkeypatch) -> None:
-    """Every visible string and attribute stands in brackets, except names and words of people, and what STAYS."""
+    """Every visible string and attribute stands in brackets, but for names, people's words, and what STAYS.
+
+    And numbers for machines are plain: a German 1.234,5 in an id, a form field, an address or SVG breaks what reads it.
+    """
     pseudo.speak(monkeypatch)
     page = pseudo.read(shown(visit(Person())))
     left = [text for text in map(without_names, page.outside) if pseudo.LETTERS.search(text)]
-    assert not left, "wrap these and run `make messages`, or mark words of other people with dir=auto or lang"
-
-
-@pytest.mark.parametrize("visit", STATES)
-def test_numbers_for_machines_are_plain(visit: Visit, monkeypatch) -> None:
-    """A German 1.234,5 in an id, a form field, an address or SVG breaks scripts and drawings."""
-    pseudo.speak(monkeypatch)
-    page = pseudo.read(shown(visit(Person())))
+    assert not left, (
+        "wrap these and run `make messages`, or mark words of other people with dir=auto, lang or translate=no"
+    )
     assert not page.numbers, "write {{ number|unlocalize }} (of {% load l10n %}) in these attributes"
 
 
@@ -98,11 +104,9 @@ def without_names(text: str) -> str:
 
 
 def given_names() -> set[str]:
-    """Names that people have given: to contestants, their makers and licences, to pages."""
-    rows = [
-        *Contestant.objects.values_list("name", "codename", "organisation", "licence"),
-        *Page.objects.values_list("title"),
-    ]
+    """Names that people have given: to contestants, their makers and licences, to pages and releases."""
+    contestants = Contestant.objects.values_list("name", "codename", "organisation", "licence")
+    rows = [*contestants, *Page.objects.values_list("title"), *Release.objects.values_list("name")]
     return {name for row in rows for name in row if name}
 
 

@@ -8,9 +8,13 @@ from django.http import HttpResponse
 from django.test import Client
 
 from arena import accounts
+from arena.clock import now
 from arena.models import Battle, Contestant, Conversation, GateBlock, Report, SiteConfig
+from datasets.models import Release
 from tests import factories
 from tests.arena.views_help import Person, url
+from tests.datasets import making
+from tests.datasets import rows as releasing
 from tests.ranking import pages as boards
 from tests.ranking import rows
 
@@ -19,7 +23,8 @@ Visit = Callable[[Person], HttpResponse]
 # Addresses that answer machines, or only POST, or send the browser on. Everything else has to be in PAGES.
 NO_PAGE = {
     *("start_battle", "send", "stop", "retry", "vote", "rematch", "share", "unshare", "report", "appeal"),
-    *("board_download", "wipe_demo", "set_language", "healthz", "readyz", "desk_decide", "desk_pass", None),
+    *("board_download", "wipe_demo", "set_language", "healthz", "readyz", "metrics", "desk_decide", "desk_pass", None),
+    *("export", "publishing", "removals", "release_file"),
 }
 
 
@@ -74,6 +79,38 @@ def history(person: Person) -> HttpResponse:
     person.ready()
     factories.started(person.visitor)
     return person.get("/me/")
+
+
+def my_data(person: Person) -> HttpResponse:
+    """Votes, consent, a code, a report, a refusal and its appeal."""
+    battle = person.voted("a")
+    person.post(url(battle, "report/"), side="a", turn=1, reason="broken", text="7")
+    appealed(person)
+    person.post("/me/publishing/", publish="1")
+    person.post("/me/code/")
+    return person.get("/me/data/")
+
+
+def deletion(person: Person) -> HttpResponse:
+    person.voted("b")
+    return person.get("/me/delete/")
+
+
+def released(person: Person) -> HttpResponse:
+    releasing.releasable()
+    factories.ready(releasing.publisher())
+    return person.get(f"/datasets/{making.make().name}/")
+
+
+def releases_listed(person: Person) -> HttpResponse:
+    released(person)
+    return person.get("/datasets")
+
+
+def recalled(person: Person) -> HttpResponse:
+    released(person)
+    Release.objects.update(state="recalled", recalled_at=now(), recall_reason="7")
+    return person.get("/datasets/first/")
 
 
 def blocked(person: Person) -> HttpResponse:
@@ -184,7 +221,17 @@ PAGES: list[tuple[str, str, Visit]] = [
     ("me", "history", history),
     ("me", "stranger", lambda _: Person(agreed=False).get("/me/")),
     ("page", "terms", get("/terms")),
+    ("my_data", "data", my_data),
+    ("my_data", "stranger", lambda _: Person(agreed=False).get("/me/data/")),
+    ("make_code", "code", lambda person: (person.ready(), person.post("/me/code/"))[1]),
+    ("recover", "wrong code", lambda person: person.post("/me/recover/", code="7")),
+    ("delete_me", "asks", deletion),
+    ("delete_me", "box not ticked", lambda person: (person.ready(), person.post("/me/delete/"))[1]),
+    ("my_data_deleted", "deleted", get("/me/deleted/")),
     ("datasets", "none", get("/datasets")),
+    ("datasets", "list", releases_listed),
+    ("release", "release", released),
+    ("release", "recalled", recalled),
     ("leaderboard", "empty", get("/leaderboard")),
     ("leaderboard", "full", board),
     ("leaderboard", "demo", demo_board),
