@@ -1,10 +1,16 @@
 """Error pages: what happened, what it means, what to do. Never a raw error."""
 
+import sys
+
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
+from psycopg.errors import ReadOnlySqlTransaction
+
+RETRY_AFTER_S = 30
 
 
 def _words(status: int) -> tuple[str, str]:
@@ -42,7 +48,20 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Rendered without the request: whatever broke may break again in a context processor."""
-    title, advice = _words(500)
-    context = {"status": 500, "title": title, "advice": advice}
-    return HttpResponse(render_to_string("errors/error.html", context), status=500)
+    """500, or 503 while the database cannot be reached or takes no writes (a full disk, a standby): what can be tried again.
+
+    Rendered without the request: whatever broke may break again in a context processor.
+    """
+    status = 503 if _outage(sys.exc_info()[1]) else 500
+    title, advice = _words(status)
+    context = {"status": status, "title": title, "advice": advice}
+    answer = HttpResponse(render_to_string("errors/error.html", context), status=status)
+    if status == 503:
+        answer["Retry-After"] = str(RETRY_AFTER_S)
+    return answer
+
+
+def _outage(error: BaseException | None) -> bool:
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    return isinstance(error, InternalError) and isinstance(error.__cause__, ReadOnlySqlTransaction)
