@@ -16,6 +16,7 @@ from arena import audit, jobs, voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import Job, SiteConfig
 from arena.models.operations import JobState
+from arena.moderation.policy import PolicyError
 from arena.templatetags.agon import ago
 
 
@@ -72,17 +73,21 @@ class JobAdmin(ReadOnlyAdmin):
     def enrich(self, request: HttpRequest) -> HttpResponse:
         """Start the back-fill: messages that newer detectors have not seen yet."""
         _may_start(request)
-        job = start_backfill(request.user)
-        audit.record(request.user, "start", job, after={"kind": job.kind})
-        messages.success(request, _("The back-fill has been queued; its row shows how far it is."))
+        try:
+            job = start_backfill(request.user)
+        except (PolicyError, OSError) as broken:
+            messages.error(request, _("The rule file cannot be used: %(why)s") % {"why": broken})
+        else:
+            audit.record(request.user, "start", job, after={"kind": job.kind})
+            messages.success(request, _("The back-fill has been queued; its row shows how far it is."))
         return redirect("admin:arena_job_changelist")
 
 
 def start_backfill(actor: Any) -> Job:
-    """Detectors are heavy: they are loaded by who starts them, not by every web process."""
-    from importlib import import_module
+    """Raises PolicyError while the rule file is broken. Detectors are heavy: loaded by who starts them, not by every process."""
+    from arena.moderation import enrichment
 
-    return import_module("arena.moderation.enrichment").start_backfill(actor)
+    return enrichment.start_backfill(actor)
 
 
 def _may_start(request: HttpRequest) -> None:

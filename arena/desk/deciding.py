@@ -16,7 +16,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from arena.errors import Refused
-from arena.models import Battle, Message, ModerationRecord
+from arena.models import Battle, Message, ModerationRecord, Turn
+from arena.models.battles import TurnState
 from arena.models.moderation import Standing
 from arena.moderation import decisions, verdicts
 
@@ -75,14 +76,19 @@ def pass_many(seen: dict[UUID, str], moderator: User, reason: str) -> Bulk:
         raise Refused(
             400, "bulk", _("Choose at least one conversation and at most %(most)d.") % {"most": settings.DESK_BULK}
         )
-    battles = list(Battle.objects.filter(pk__in=list(seen)).order_by("pk"))
-    decisions.lock(battles)
-    now, severe, done = marks(battles), _severe(battles), Bulk()
-    done.changed = [battle.pk for battle in battles if now[battle.pk] != seen[battle.pk]]
+    battles = decisions.lock(Battle.objects.filter(pk__in=list(seen)))
+    now, severe, writing, done = marks(battles), _severe(battles), _writing(battles), Bulk()
+    done.changed = [one.pk for one in battles if now[one.pk] != seen[one.pk] or one.pk in writing]
     done.severe = [battle.pk for battle in battles if battle.pk in severe and battle.pk not in done.changed]
     left = [battle for battle in battles if battle.pk not in {*done.changed, *done.severe}]
     done.passed = decisions.pass_battles(left, moderator, reason)
     return done
+
+
+def _writing(battles: Iterable[Battle]) -> set[UUID]:
+    """Battles with answers on their way."""
+    open_turns = Turn.objects.filter(battle__in=[battle.pk for battle in battles]).exclude(state=TurnState.DONE)
+    return set(open_turns.values_list("battle", flat=True))
 
 
 def _severe(battles: Iterable[Battle]) -> set[UUID]:
@@ -95,10 +101,7 @@ def _severe(battles: Iterable[Battle]) -> set[UUID]:
 
 def _changed(battle: Battle, seen: str) -> Refused:
     """Who decided meanwhile, or that there is more to read."""
-    records = ModerationRecord.objects.filter(
-        backend=verdicts.HUMAN, message__conversation__in=[battle.conversation_a_id, battle.conversation_b_id]
-    )
-    newest = records.select_related("moderator").order_by("-created_at", "-pk").first()
+    newest = decisions.newest(battle)
     if newest is None or newest.pk.hex == seen.partition(".")[0]:
         return Refused(409, "changed", _("The conversation went on while you read it. Look at what was added."))
     words = _("%(who)s decided this at %(time)s: %(decision)s. Look again before you change it.") % {

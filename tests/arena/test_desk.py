@@ -26,6 +26,7 @@ from arena.models import (
     Visitor,
 )
 from arena.moderation import decisions, verdicts
+from arena.votes import cast_vote
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -491,6 +492,19 @@ def test_what_changed_since_the_list_was_loaded_is_left_alone_and_said(desk: Cli
     assert [verdict_of(one) for one in (fine, decided, grown)] == [{"passed"}, {"blocked"}, {"pending"}]
     shown = desk.get("/desk/waiting/").content.decode()
     assert "1 conversation passed." in shown and "2 were decided by colleagues or went on meanwhile" in shown
+
+
+def test_what_is_being_written_waits_for_its_end(desk: Client) -> None:
+    fine, busy = battle(), battle()
+    cast_vote(busy, "a", 1)
+    busy.refresh_from_db()
+    battles.send(busy, "and after the reveal?", uuid4(), "g")
+    ticked = chosen(desk)
+    assert len(ticked) == 2
+    desk.post("/desk/waiting/pass/", {"chosen": ticked, "reason": "r"})
+    assert [verdict_of(one) for one in (fine, busy)] == [{"passed"}, {"pending"}]
+    assert decide(desk, "waiting", busy.pk, "pass").status_code == 409
+    assert decide(desk, "waiting", busy.pk, "block", "a threat").status_code == 303
 
 
 @pytest.mark.parametrize("category", sorted(deciding.SEVERE))

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from arena import clock, jobs
 from arena.models import AuditEntry, Job
+from arena.moderation.policy import PolicyError
 
 pytestmark = pytest.mark.django_db
 
@@ -204,6 +205,22 @@ def test_buttons_start_a_fit_and_a_backfill(monkeypatch: pytest.MonkeyPatch) -> 
     assert "back-fill has been queued" in client.post(reverse("admin:arena_job_enrich"), follow=True).content.decode()
     assert Job.objects.get().requested_by.username == "operator"
     assert list(AuditEntry.objects.values_list("action", flat=True)) == ["start", "refit", "refit"]
+
+
+def test_the_real_backfill_is_queued_once_and_a_broken_rule_file_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arena.jobs.app.send_task", lambda *_, **__: None)
+    client = member("operator")
+    for _ in range(2):
+        client.post(reverse("admin:arena_job_enrich"))
+    assert Job.objects.count() == 1
+
+    def broken() -> str:
+        raise PolicyError("rule 3 has no id")
+
+    monkeypatch.setattr("arena.moderation.verdicts.current_policy", broken)
+    Job.objects.all().delete()
+    assert "rule 3 has no id" in client.post(reverse("admin:arena_job_enrich"), follow=True).content.decode()
+    assert not Job.objects.exists()
 
 
 @pytest.mark.parametrize("name", ["refit", "enrich"])
