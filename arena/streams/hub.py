@@ -6,7 +6,7 @@ loses its queue, not events: it replays again from its last id. No thread and no
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
@@ -15,6 +15,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from arena.streams import events
+from arena.streams.endings import Endings
 from arena.streams.publish import connect
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Hub:
         self.viewers: dict[bytes, set[Viewer]] = {}
         self.cursors: dict[bytes, bytes] = {}
         self.task: asyncio.Task[None] | None = None
+        self.endings = Endings()
         self.overflows = 0  # viewers that fell behind and replay
 
     async def close(self) -> None:
@@ -101,22 +103,24 @@ class Hub:
         self.cursors.setdefault(key, last_id)
         try:
             await self._wake()
-            replay = True
+            behind = True  # there may be entries that only a replay finds
             while True:
-                if replay:
-                    async for missed in self._replay(key, last_id):
+                with suppress(
+                    RedisError, OSError
+                ):  # Valkey is away: until a replay succeeds, nothing newer may be told
+                    while behind and (missed := await self._page(key, last_id)):
                         last_id = missed[-1][0]
                         yield missed
-                    replay = False
+                    behind = False
                 came = await viewer.wait(settings.SSE_KEEPALIVE_S)
                 entries, after = viewer.take(), _after(last_id)
                 if viewer.lagging:
-                    viewer.lagging, replay = False, True
+                    viewer.lagging, behind = False, True
                     self.overflows += 1
                 elif not came:
                     yield []
-                    replay = True  # costs one XRANGE per keep-alive, and mends whatever a lost connection missed
-                elif fresh := [entry for entry in entries if _after(entry[0]) > after]:
+                    behind = True  # costs one XRANGE per keep-alive, and mends whatever a lost connection missed
+                elif not behind and (fresh := [entry for entry in entries if _after(entry[0]) > after]):
                     last_id = fresh[-1][0]
                     yield fresh
         finally:
@@ -129,17 +133,8 @@ class Hub:
             self.viewers.pop(key, None)
             self.cursors.pop(key, None)
 
-    async def _replay(self, key: bytes, last_id: bytes) -> AsyncIterator[list[Entry]]:
-        while True:
-            try:
-                page = await self.redis.xrange(key, b"(" + last_id, "+", count=PAGE)
-            except (RedisError, OSError):
-                return  # the reader reconnects; a later replay starts from the same id
-            if page:
-                last_id = page[-1][0]
-                yield _entries(page)
-            if len(page) < PAGE:
-                return
+    async def _page(self, key: bytes, last_id: bytes) -> list[Entry]:
+        return _entries(await self.redis.xrange(key, b"(" + last_id, "+", count=PAGE))
 
     async def _wake(self) -> None:
         """Let the reader notice a new stream: it may be blocked on the old set."""

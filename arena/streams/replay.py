@@ -44,6 +44,6 @@ def next_url(battle: Battle) -> str | None:
     return reverse("battle", args=[battle.successor_id]) if battle.successor_id else None
 
 
-def unclaimed(turn_id: UUID) -> bool:
-    """Whether no worker has taken the turn yet."""
-    return Turn.objects.filter(pk=turn_id, state=TurnState.QUEUED).exists()
+def open_among(turn_ids: list[UUID]) -> set[UUID]:
+    """Those of the turns that are still to be written, or being written."""
+    return set(Turn.objects.filter(pk__in=turn_ids).exclude(state=TurnState.DONE).values_list("pk", flat=True))

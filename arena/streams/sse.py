@@ -18,6 +18,7 @@ from django.http import parse_cookie
 from arena import logs, visitors
 from arena.aio import in_db
 from arena.models import Turn
+from arena.models.battles import TurnState
 from arena.streams import events, replay
 from arena.streams.hub import Entry, hub
 
@@ -50,8 +51,8 @@ async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
     arguments = scope["url_route"]["kwargs"]
     logs.about(arguments["battle"])
     visitor = _visitor(headers.get(b"cookie", b"").decode("latin-1"))
-    turn_id = await in_db(_owned_turn, arguments["battle"], arguments["number"], visitor)
-    if turn_id is None:
+    turn = await in_db(_owned_turn, arguments["battle"], arguments["number"], visitor)
+    if turn is None:
         await _plain(send, 404, b"no such stream\n")
         return
     if _open[visitor] >= settings.SSE_PER_VISITOR:
@@ -60,17 +61,17 @@ async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
     last_id = headers.get(b"last-event-id", START)
     _open[visitor] += 1
     try:
-        await _stream(turn_id, last_id if ENTRY_ID.fullmatch(last_id) else START, receive, send)
+        await _stream(*turn, last_id if ENTRY_ID.fullmatch(last_id) else START, receive, send)
     finally:
         _open[visitor] -= 1
         if not _open[visitor]:
             del _open[visitor]
 
 
-async def _stream(turn_id: UUID, last_id: bytes, receive: Receive, send: Send) -> None:
+async def _stream(turn_id: UUID, state: str, last_id: bytes, receive: Receive, send: Send) -> None:
     """Write until the turn ends or the browser leaves, whichever is first."""
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-    writer = asyncio.create_task(_write(turn_id, last_id, send))
+    writer = asyncio.create_task(_write(turn_id, state, last_id, send))
     gone = asyncio.create_task(_gone(receive))
     done, pending = await asyncio.wait({writer, gone}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
@@ -81,35 +82,34 @@ async def _stream(turn_id: UUID, last_id: bytes, receive: Receive, send: Send) -
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _write(turn_id: UUID, last_id: bytes, send: Send) -> None:
-    async with aclosing(turn_events(turn_id, last_id)) as stream:
+async def _write(turn_id: UUID, state: str, last_id: bytes, send: Send) -> None:
+    async with aclosing(turn_events(turn_id, state, last_id)) as stream:
         async for chunk in stream:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
-async def turn_events(turn_id: UUID, last_id: bytes) -> AsyncGenerator[bytes, None]:
-    """The turn's events after `last_id`, up to and with `done`; comments keep the connection alive in between.
+async def turn_events(turn_id: UUID, state: str, last_id: bytes) -> AsyncGenerator[bytes, None]:
+    """The events after `last_id`, up to and with `done`; comments keep the connection alive in between.
 
     When the stream is quiet, PostgreSQL is asked: a turn that ended there is told from there, so that a browser never
     waits for a stream that was lost.
     """
     yield b"retry: 1000\n\n"
-    ended = await in_db(replay.finished, turn_id)
-    if ended and last_id == START:
-        for chunk in _told(ended, last_id):
+    if state == TurnState.DONE and last_id == START:
+        for chunk in await _told(turn_id, last_id):
             yield chunk
         return
-    if await in_db(replay.unclaimed, turn_id):
+    if state == TurnState.QUEUED:
         yield events.wire(last_id, events.encoded(events.status("busy")))
     async with aclosing(hub().watch(turn_id, last_id)) as stream:
         async for entries in stream:
             if not entries:
                 yield b": keep-alive\n\n"
-                if ended := await in_db(replay.finished, turn_id):
-                    for chunk in _told(ended, last_id):
-                        yield chunk
-                    return
-                continue
+                if not await hub().endings.has_ended(turn_id):
+                    continue
+                for chunk in await _told(turn_id, last_id):
+                    yield chunk
+                return
             last_id = entries[-1][0]
             chunk, is_over = await _wired(turn_id, entries)
             yield chunk
@@ -125,7 +125,7 @@ async def _wired(turn_id: UUID, entries: list[Entry]) -> tuple[bytes, bool]:
     sent: list[bytes] = []
     for entry_id, told in entries:
         ends = events.is_done(told)
-        if ends and await in_db(replay.finished, turn_id) is None:
+        if ends and not await hub().endings.has_ended(turn_id):
             continue
         sent.append(events.wire(entry_id, told))
         if ends:
@@ -133,8 +133,10 @@ async def _wired(turn_id: UUID, entries: list[Entry]) -> tuple[bytes, bool]:
     return b"".join(sent), False
 
 
-def _told(ended: list[events.Event], last_id: bytes) -> list[bytes]:
-    return [events.wire(last_id, events.encoded(event)) for event in ended]
+async def _told(turn_id: UUID, last_id: bytes) -> list[bytes]:
+    """A finished turn from PostgreSQL; its end may have been taken back meanwhile (a retry), then there is nothing yet."""
+    ended = await in_db(replay.finished, turn_id)
+    return [events.wire(last_id, events.encoded(event)) for event in ended or ()]
 
 
 def _visitor(cookies: str) -> UUID | None:
@@ -142,11 +144,12 @@ def _visitor(cookies: str) -> UUID | None:
     return visitors.read_cookie(parse_cookie(cookies).get(visitors.COOKIE, ""))
 
 
-def _owned_turn(battle: UUID, number: int, visitor: UUID | None) -> UUID | None:
+def _owned_turn(battle: UUID, number: int, visitor: UUID | None) -> tuple[UUID, str] | None:
+    """The turn's id and state."""
     if visitor is None:
         return None
     found = Turn.objects.filter(battle_id=battle, number=number, battle__visitor_id=visitor)
-    return found.values_list("pk", flat=True).first()
+    return found.values_list("pk", "state").first()
 
 
 async def _gone(receive: Receive) -> None:

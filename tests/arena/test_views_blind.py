@@ -9,6 +9,7 @@ from django.http import HttpResponse
 
 from arena import registry
 from arena.models import Battle, Contestant, ContestantRevision
+from arena.models.battles import TurnState
 from arena.streams import sse
 from inference.models import Deployment
 from tests import factories
@@ -72,7 +73,7 @@ class Ear:
 
     def stream(self, turn_id: object) -> None:
         async def listen() -> list[bytes]:
-            return [chunk async for chunk in sse.turn_events(turn_id, sse.START)]
+            return [chunk async for chunk in sse.turn_events(turn_id, TurnState.DONE, sse.START)]
 
         self.heard += asyncio.run(listen())
 
@@ -146,7 +147,7 @@ def test_a_void_battle_never_names_its_models() -> None:
 def test_the_stream_is_for_the_owner_only() -> None:
     battle = Person().ready()
     turn = battle.turns.get()
-    assert sse._owned_turn(battle.pk, 1, battle.visitor_id) == turn.pk
+    assert sse._owned_turn(battle.pk, 1, battle.visitor_id) == (turn.pk, "done")
     assert sse._owned_turn(battle.pk, 1, None) is None
     assert sse._owned_turn(battle.pk, 1, factories.visitor().pk) is None
     assert sse._visitor("agon_visitor=forged") is None

@@ -88,6 +88,33 @@ async def test_a_slow_viewer_loses_its_queue_but_no_event(hub: Hub, redis: Redis
     assert first + rest == list(range(total))
 
 
+async def test_nothing_newer_is_told_before_what_a_failed_replay_has_missed(
+    hub: Hub, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = uuid4()
+    await publish(redis, turn, range(3))
+    read, failures = hub.redis.xrange, iter([True, True, False])
+
+    async def flaky(*arguments: object, **more: object) -> object:
+        if next(failures, False):
+            raise TimeoutError("busy")
+        return await read(*arguments, **more)
+
+    monkeypatch.setattr(hub.redis, "xrange", flaky)
+    monkeypatch.setattr(hub, "cursors", {events.key(turn).encode(): b"9999999999999-0"})  # the reader starts further on
+    async with aclosing(hub.watch(turn, b"0-0")) as stream:
+        reading = asyncio.create_task(take(stream, 6))
+        await asyncio.sleep(0.2)
+        viewer = next(iter(hub.viewers[events.key(turn).encode()]))
+        await publish(redis, turn, range(3, 6))
+        (newest,) = await redis.xrevrange(events.key(turn), count=1)
+        for _ in range(3):
+            viewer.offer([(newest[0].encode(), newest[1][events.FIELD].encode())])
+            await asyncio.sleep(0.05)
+        seen, _ = await reading
+    assert seen == list(range(6))
+
+
 async def test_a_quiet_stream_yields_keep_alives(hub: Hub, settings: object) -> None:
     settings.SSE_KEEPALIVE_S = 0.05
     async with aclosing(hub.watch(uuid4(), b"0-0")) as stream:
