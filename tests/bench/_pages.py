@@ -1,4 +1,6 @@
-"""Requests at fixed times, whether or not earlier ones have been answered (open loop), each on a connection of its own.
+"""Requests at random times that are fixed beforehand (Poisson arrivals, seeded), whether or not earlier ones were answered.
+
+Each has a connection of its own, as browsers that do not know each other have.
 
     python -m tests.bench._pages PORT PER_SECOND < requests.json > latencies.json
 
@@ -7,6 +9,7 @@ reads [[method, path, cookie, form], ...] and prints [[milliseconds from the pla
 
 import asyncio
 import json
+import random
 import sys
 import time
 from urllib.parse import urlencode
@@ -39,7 +42,9 @@ async def ask(port: int, due: float, wanted: list, room: asyncio.Semaphore) -> t
 async def main(port: int, per_second: float) -> None:
     wanted, room = json.load(sys.stdin), asyncio.Semaphore(MOST_OPEN)
     begin = time.monotonic() + 0.5
-    asked = [ask(port, begin + number / per_second, one, room) for number, one in enumerate(wanted)]
+    pick, due = random.Random(1), begin
+    dues = [due := due + pick.expovariate(per_second) for _ in wanted]
+    asked = [ask(port, due, one, room) for due, one in zip(dues, wanted, strict=True)]
     print(json.dumps(await asyncio.gather(*asked)))
 
 

@@ -63,6 +63,8 @@ class Facts:
             facts.ids.append(entry)
             if name == "frame":
                 facts._frame(now, data)
+            elif name == "reset":
+                facts.html[data["side"]] = facts.tail[data["side"]] = ""
             elif name == "side":
                 facts.first_end = facts.first_end or now
             facts.ended = facts.ended or name == "done"
@@ -102,9 +104,9 @@ class Facts:
 
     @property
     def reordered(self) -> int:
-        """Events whose id is not above that of the event before."""
+        """Events whose id is below that of the event before. (A turn told from PostgreSQL repeats its last id.)"""
         ids = [tuple(map(int, entry.split("-"))) for entry in self.ids]
-        return sum(later <= earlier for earlier, later in zip(ids, ids[1:], strict=False))
+        return sum(later < earlier for earlier, later in zip(ids, ids[1:], strict=False))
 
     def rate(self, begin: float, end: float) -> float:
         """Frames per second of the side that has fewer, between two moments."""

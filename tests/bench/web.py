@@ -8,13 +8,13 @@ give or take SPREAD, so that both sides of a battle differ in speed. Keys, per r
 - frames_per_s_per_side_min: while all streams flow (`window_s`), of the side with the fewest.
 - p95_overhead_ms: first frame with the later side's text, after the stub wrote that side's first token (its clock is in the
   token; one machine, one monotonic clock). It includes the cadence of 50 ms.
-- lost_frames: entries of the turn's Valkey stream that the reader did not get, plus battles whose final text is not, to the
-  letter, what the stub sent. reordered_frames: events that came twice or out of order.
+- lost_frames: entries of the turn's Valkey stream that the reader did not get (but for the last one, where the end was told from
+  PostgreSQL), plus battles whose final text is not, to the letter, what the stub sent. reordered_frames: ids that go back.
 - cpu_s_*: CPU seconds per ten seconds of that window, of each process; cpu_s_web and cpu_s_worker are those of the largest run.
 
 frames_per_s_per_side_idle is one battle alone, at IDLE_RATE. Then, one after the other: idle_sockets WebSockets on /live/ with
 the web process's PSS; votes at 50/s on the battles that were streamed, each by its own visitor, as htmx sends them; the
-leaderboard at 50/s with a visitor's cookie. Both open loop, from the planned moment to the last byte.
+leaderboard at 50/s with a visitor's cookie. Both open loop (seeded Poisson arrivals), from the planned moment to the last byte.
 """
 
 import argparse
@@ -153,13 +153,16 @@ def streamed(stack: Stack, count: int, rate: float, words: int) -> dict:
 def missing(stack: Stack, ids: dict[str, list[str]]) -> int:
     """Entries of the turns' streams that their readers did not get."""
     battles = {path.split("/")[2]: set(got) for path, got in ids.items()}
+    lost = 0
     with stack.orm(), stack.valkey() as valkey:
-        turns = dict(Turn.objects.filter(battle__in=battles).values_list("battle_id", "id"))
+        for battle, turn in Turn.objects.filter(battle__in=battles).values_list("battle_id", "id"):
+            entries = [
+                (entry.decode(), fields[events.FIELD.encode()]) for entry, fields in valkey.xrange(events.key(turn))
+            ]
+            gone = [told for entry, told in entries if entry not in battles[str(battle)]]
+            lost += sum(not events.is_done(told) for told in gone)
         connections.close_all()
-        return sum(
-            len({entry.decode() for entry, _ in valkey.xrange(events.key(turns[battle]))} - got)
-            for battle, got in ((turn_battle, battles[str(turn_battle)]) for turn_battle in turns)
-        )
+    return lost
 
 
 def figures(stack: Stack, seen: dict, count: int) -> dict[str, object]:
