@@ -6,10 +6,12 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.e2e.person import Person, stub
-from tests.e2e.test_ways import PAGES, SMALL, TOO_WIDE
+from tests.e2e.test_ways import PAGES as BASIC_PAGES
+from tests.e2e.test_ways import SMALL, TOO_WIDE
 
 pytestmark = [pytest.mark.e2e]
 
+PAGES = [*BASIC_PAGES, "/api", "/me/data/"]
 GERMAN = {"locale": "de-DE"}
 # Text that leaves the control it stands in: what a longer word does to a narrow button.
 SPILL = """() => [...document.querySelectorAll('button, .btn')]
