@@ -18,6 +18,7 @@ from datasets.models import Release
 from tests import messages
 from tests.arena.views_help import Person
 from tests.translations import pseudo
+from tests.translations.staff_visits import ADMIN, DESK
 from tests.translations.visits import NO_PAGE, PAGES, Visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
@@ -33,7 +34,8 @@ def releases_dir(settings, tmp_path) -> None:
     settings.RELEASES_DIR = tmp_path / "releases"
 
 
-STATES = [pytest.param(visit, id=f"{name}: {state}") for name, state, visit in PAGES]
+STATES = [pytest.param(visit, id=f"{name}: {state}") for name, state, visit in [*PAGES, *DESK]]
+ADMIN_STATES = [pytest.param(visit, id=f"{name}: {state}") for name, state, visit in ADMIN]
 
 
 @pytest.mark.parametrize("visit", STATES)
@@ -67,6 +69,12 @@ def test_the_admin_is_german_in_german(model: type[Model], settings) -> None:
         answer = client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{kind}"))
         assert answer.status_code in (200, 302, 403)
         assert english_in(answer) - named_after_fields() - given_names() == set()
+
+
+@pytest.mark.parametrize("visit", ADMIN_STATES)
+def test_our_own_pages_of_the_admin_are_german_in_german(visit: Visit, settings) -> None:
+    settings.LANGUAGE_CODE = "de"
+    assert english_in(visit(Person())) - named_after_fields() - given_names() == set()
 
 
 def named_after_fields() -> set[str]:
@@ -112,7 +120,7 @@ def given_names() -> set[str]:
 
 def test_every_page_of_the_site_is_visited() -> None:
     """A new address is added to PAGES (every state that people can see), or to NO_PAGE with machines' addresses."""
-    visited = {name for name, _state, _visit in PAGES} | NO_PAGE
+    visited = {name for name, _state, _visit in [*PAGES, *DESK]} | NO_PAGE
     assert {name for name in names(get_resolver().url_patterns) if name not in visited} == set()
 
 

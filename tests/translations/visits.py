@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 from django.conf import settings
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.http import HttpResponse
-from django.test import Client
 
 from arena import accounts
 from arena.clock import now
-from arena.models import Battle, Contestant, Conversation, GateBlock, Report, SiteConfig
+from arena.models import Battle, Contestant, GateBlock, SiteConfig
 from datasets.models import Release
 from tests import factories
 from tests.arena.views_help import Person, url
@@ -170,31 +169,6 @@ def get(address: str, htmx: bool = False) -> Visit:
     return lambda person: person.get(address, htmx=htmx)
 
 
-def staff(group: str) -> Client:
-    user = User.objects.create_user(f"a {group}", is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def desk(queue: str = "", case: bool = False) -> Visit:
-    """The moderation desk after a report, a blocked prompt and its appeal."""
-
-    def visit(person: Person) -> HttpResponse:
-        battle = person.ready()
-        person.post(url(battle, "report/"), side="a", turn=1, reason="broken", text="7")
-        appealed(person)
-        client = staff("moderator")
-        address = f"/desk/{queue}"
-        if not case:
-            return client.get(address)
-        found = {"reports/": Report, "blocked/": GateBlock, "waiting/": Conversation}[queue].objects.first()
-        return client.get(f"{address}{found.pk}/")
-
-    return visit
-
-
 def appealed(person: Person) -> HttpResponse:
     blocked(person)
     block = GateBlock.objects.get(visitor=person.visitor)
@@ -243,15 +217,6 @@ PAGES: list[tuple[str, str, Visit]] = [
     ("admin_login", "link", admin_link),
     ("admin_login", "spent", get("/admin-login/0123456789/")),
     ("appealed", "appealed", appealed),
-    ("desk", "home", desk()),
-    ("desk_queue", "reports", desk("reports/")),
-    ("desk_queue", "appeals", desk("appeals/")),
-    ("desk_queue", "flagged", desk("flagged/")),
-    ("desk_queue", "waiting", desk("waiting/")),
-    ("desk_queue", "blocked", desk("blocked/?q=zz")),
-    ("desk_case", "report", desk("reports/", case=True)),
-    ("desk_case", "blocked", desk("blocked/", case=True)),
-    ("desk_case", "waiting", desk("waiting/", case=True)),
     ("error", "404", get("/nothing-here")),
     ("error", "403", lambda person: person.raw.post("/battles/", {})),
     ("error", "400", lambda person: person.raw.post("/language/", {"language": "tlh"})),
