@@ -4,6 +4,7 @@ Within a version fields are added, never renamed, removed or given another meani
 limits, errors as problems) is in `arena/api_edge.py`.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -22,7 +23,8 @@ api = NinjaAPI(
     urls_namespace="api-1",
 )
 for _prefix, _module in ROUTERS.items():
-    api.add_router(_prefix, f"{_module}.router")
+    if find_spec(_module):
+        api.add_router(_prefix, f"{_module}.router")
 
 
 @api.exception_handler(Http404)

@@ -106,11 +106,13 @@ def engine(layout: Layout) -> Process:
 
 
 def web(layout: Layout) -> Process:
-    """HTTP, event streams and WebSockets; `arena/serve.py` holds the bounds of its connections."""
+    """HTTP and WebSockets. Open event streams are cut after 3 s at a stop; browsers resume them by event id."""
     return _ours(
         layout,
         "web",
-        ("-m", "arena.serve", "--host", layout.host, "--port", str(layout.port)),
+        ("-m", "uvicorn", "arena.asgi:application", "--host", layout.host, "--port", str(layout.port))
+        + ("--timeout-graceful-shutdown", "3", "--no-access-log", "--lifespan", "on", "--no-server-header")
+        + ("--no-proxy-headers", "--ws-max-size", "65536", "--log-level", "warning"),
         ready=lambda: answers_http((layout.host, layout.port), "/healthz"),
         memory_mb=150,
     )

@@ -25,7 +25,7 @@ class RequestLog:
         with logs.battle(None):
             response = self.get_response(request)
             match = request.resolver_match
-            tell(request.method or "", match.route if match else "unknown", response.status_code, started)
+            tell(request.method or "", (match.route or "/") if match else "unknown", response.status_code, started)
         return response
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: dict[str, Any]) -> None:

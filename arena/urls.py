@@ -59,6 +59,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("desk/", include("arena.desk.urls")),
     path("metrics", ops.metrics, name="metrics"),
+    re_path(r"^ops/?$", ops.page, name="ops"),
     path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),
     path("admin/", admin.site.urls),
 ]

@@ -92,7 +92,13 @@ def beats(valkey: redis.Redis | None = None) -> list[Beat]:
             continue
         process, _, instance = name.partition("@")
         found.append(Beat(process, instance, max(0.0, KEPT_S - left_ms / 1000), json.loads(value)))
-    return found
+    return _not_replaced(found)
+
+
+def _not_replaced(found: list[Beat]) -> list[Beat]:
+    """Without the dead whose place another process of the same name on the same machine has taken."""
+    taken = {(beat.process, beat.instance.rpartition(":")[0]) for beat in found if beat.alive}
+    return [beat for beat in found if beat.alive or (beat.process, beat.instance.rpartition(":")[0]) not in taken]
 
 
 def living(known: list[Beat], role: str) -> list[Beat]:

@@ -40,7 +40,7 @@ def figures(before: dict[str, Any]) -> dict[str, Any]:
         "latency": latency(since),
         "failures": _rows(FAILURES, since),
         "clients": [client_name(name) | row for name, row in _service("visitor_id", since)],
-        "groups": [{"name": (name or "-")[:12]} | row for name, row in _service("group", since)],
+        "groups": [group_name(name) | row for name, row in _service("group", since)],
         "hours": hours(before.get("hours", {})),
     }
 
@@ -72,6 +72,12 @@ def client_name(visitor: str | None) -> dict[str, str]:
     """A short keyed pseudonym: operators can follow a client on this page, not find its battles with it."""
     name = salted_hmac("agon.ops-client", visitor, algorithm="sha256").hexdigest()[:10] if visitor else "-"
     return {"name": name}
+
+
+def group_name(group: str | None) -> dict[str, str]:
+    """A prefix by its key's tag and the first eight digits of its hash."""
+    tag, dash, digest = (group or "-").rpartition("-")
+    return {"name": f"{tag}{dash}{digest[:8]}"}
 
 
 def hours(known: dict[str, list[int]]) -> dict[str, list[int]]:

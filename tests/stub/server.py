@@ -132,6 +132,7 @@ async def _streamed(
     if outcome == "sent":
         outcome = await _end(response, stream, reason, prompt, bool(request.app["usage"](record["body"])))
     stub.counts[outcome] += 1
+    stub.counts["tokens"] += stream.sent
     record["outcome"] = outcome
     return response
 
@@ -169,6 +170,14 @@ async def _health(request: Any) -> Any:
     return web.json_response({"status": "ok"})
 
 
+async def _metrics(request: Any) -> Any:
+    """The figures of our own engine's page that operators are shown."""
+    stub: Stub = request.app["stub"]
+    figures = {"core_running": len(stub.streams), "waiting_units": 0, "core_pages": 100, "core_pages_used": 25}
+    figures |= {"core_output_tokens_total": stub.counts["tokens"], "service_jain_index": 1}
+    return web.Response(text="".join(f"agon_engine_{name} {value}\n" for name, value in figures.items()))
+
+
 async def _requests(request: Any) -> Any:
     return web.json_response(list(request.app["stub"].log))
 
@@ -193,7 +202,11 @@ def make_app(key: str | None, tick_s: float = 0.05) -> Any:
 
     @web.middleware
     async def guard(request: Any, handler: Any) -> Any:
-        if key and request.path.startswith("/v1/") and request.headers.get("Authorization") != f"Bearer {key}":
+        if (
+            key
+            and request.path.startswith(("/v1/", "/metrics"))
+            and request.headers.get("Authorization") != f"Bearer {key}"
+        ):
             return _error(401, "Missing or wrong API key.", "invalid_request_error")
         return await handler(request)
 
@@ -209,6 +222,7 @@ def make_app(key: str | None, tick_s: float = 0.05) -> Any:
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_get("/v1/models", _models)
     app.router.add_get("/health", _health)
+    app.router.add_get("/metrics", _metrics)
     app.router.add_get("/stub/requests", _requests)
     app.router.add_get("/stub/stats", _stats)
     app.router.add_post("/stub/reset", _reset)
