@@ -75,7 +75,7 @@ def releases(
 
 
 @router.get(
-    "/{name}",
+    "/{slug:name}",  # whatever else stands there is no name, not even a question
     response=ReleaseOut,
     summary=gettext_noop("One release"),
     operation_id="release",
