@@ -1,10 +1,12 @@
 """S18: votes that are taken out leave the board, the trail stays, and the voter's page keeps every byte."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
 
 from arena import visitors, voiding
@@ -179,3 +181,27 @@ def test_the_voter_sees_the_same_bytes(ada: User) -> None:
     voiding.void_battle(battle, ada, "bought")
     assert seen() == before
     assert client.post(f"/b/{battle.pk}/vote/", {"choice": "a", "turn": 1}).status_code == 409
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("valkey")
+def test_of_many_at_once_one_voids() -> None:
+    """A battle and its visitor's votes, voided by eight people at the same moment: one event."""
+    battle = voted()
+    staff = [User.objects.create_user(f"m{n}", is_staff=True) for n in range(8)]
+
+    def void(n: int) -> int:
+        try:
+            if n % 2:
+                return voiding.void_votes_of(battle.visitor, staff[n], "r")
+            voiding.void_battle(battle, staff[n], "r")
+            return 1
+        except Refused:
+            return 0
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(void, range(8))) == 1
+    assert VoteEvent.objects.filter(kind="void").count() == 1
+    assert AuditEntry.objects.filter(action__startswith="void").count() == 1
