@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.core.validators import slug_re
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_noop
@@ -75,7 +76,7 @@ def releases(
 
 
 @router.get(
-    "/{slug:name}",  # whatever else stands there is no name, not even a question
+    "/{name}",
     response=ReleaseOut,
     summary=gettext_noop("One release"),
     operation_id="release",
@@ -83,7 +84,7 @@ def releases(
 )
 def release(request: HttpRequest, name: str) -> dict[str, Any]:
     """The release of this name, with its files and their digests."""
-    found = Release.objects.listed().filter(name=name).first()
+    found = Release.objects.listed().filter(name=name).first() if slug_re.match(name) else None
     if found is None:
         raise Http404("No release has this name.")
     return _told(request, found)
