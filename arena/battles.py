@@ -34,13 +34,13 @@ def start(visitor: Visitor, prompt: str, key: UUID, consent: Consent | None, gro
         return turn
     if consent is None:
         raise Refused(403, "consent", _("Please read and accept the terms before your first prompt."))
-    admission.not_paused()
-    prompt = admission.admit_prompt(visitor, prompt, group)
     try:
+        admission.not_paused()
+        prompt = admission.admit_prompt(visitor, prompt, group)
         with transaction.atomic():
             return _open_battle(visitor, prompt, key, consent, group)
-    except IntegrityError:
-        return _twin(visitor, key)
+    except (IntegrityError, Refused) as error:
+        return _twin(visitor, key, error)
 
 
 def _open_battle(
@@ -100,13 +100,13 @@ def _sent_before(visitor: Visitor, key: UUID) -> Turn | None:
     return Turn.objects.filter(visitor=visitor, key=key).select_related("battle").first()
 
 
-def _twin(visitor: Visitor, key: UUID) -> Turn:
-    """The turn that a concurrent send with the same key has just written."""
+def _twin(visitor: Visitor, key: UUID, error: Exception) -> Turn:
+    """The turn that a concurrent send with the same key has just written, which is why this one failed. Raises Refused."""
     if turn := _sent_before(visitor, key):
         return turn
-    if not Visitor.objects.filter(pk=visitor.pk).exists():
-        raise _deleted()
-    raise Refused(409, "turn_open", _("The answers to your last message are still being written."))
+    if isinstance(error, Refused):
+        raise error
+    raise Refused(409, "turn_open", _("The answers to your last message are still being written.")) from None
 
 
 def _deleted() -> Refused:
@@ -124,9 +124,9 @@ def send(battle: Battle, prompt: str, key: UUID, group: str) -> Turn:
         raise _deleted()
     if turn := _sent_before(visitor, key):
         return turn
-    _may_continue(battle)
-    prompt = admission.admit_prompt(visitor, prompt, group)
     try:
+        _may_continue(battle)
+        prompt = admission.admit_prompt(visitor, prompt, group)
         with transaction.atomic():
             battle = _locked(battle)
             _may_continue(battle)
@@ -139,8 +139,8 @@ def send(battle: Battle, prompt: str, key: UUID, group: str) -> Turn:
                 battle.state, battle.ready_at, battle.expires_at = BattleState.STREAMING, None, None
                 battle.save(update_fields=["state", "ready_at", "expires_at"])
             return _open_turn(battle, number, prompt, key, group)
-    except IntegrityError:
-        return _twin(visitor, key)
+    except (IntegrityError, Refused) as error:
+        return _twin(visitor, key, error)
 
 
 def _may_continue(battle: Battle) -> None:
