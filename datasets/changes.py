@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 from arena import clock
 from arena.models import Consent, Enrichment, ModerationRecord, Report, VoteEvent
 from arena.models.battles import BattleState
+from arena.moderation import enrichment, verdicts
 from datasets import gate
 from datasets.models import Release, ReleasedConversation
 from datasets.reasons import ADMITTED, Drop
@@ -33,17 +34,19 @@ def taken_back_by_persons(release: Release, since: datetime) -> dict[str, str]:
 
 
 def _by_persons(since: datetime) -> Q:
-    said = Consent.objects.filter(visitor=OuterRef("conversation__visitor"), created_at__gte=since)
-    return Q(conversation__erased_at__isnull=False) | Q(conversation__visitor__isnull=True) | Q(Exists(said))
+    said_no = Consent.objects.filter(visitor=OuterRef("conversation__visitor"), publish=False, created_at__gte=since)
+    return Q(conversation__erased_at__isnull=False) | Q(conversation__visitor__isnull=True) | Q(Exists(said_no))
 
 
 def _by_others(since: datetime) -> Q:
-    """Moderators, operators, the back-fill: rows written since, and what carries no time, as it stands now."""
+    """Moderators, operators, the back-fill: rows written since that can take back, and what carries no time, as it stands now."""
     here = OuterRef("conversation")
+    looks = ModerationRecord.objects.exclude(standing__in=verdicts.EXPORTABLE)
+    finds = Enrichment.objects.exclude(version=enrichment.VERSION, pii=[])
     new = [
-        ModerationRecord.objects.filter(message__conversation=here, created_at__gte=since),
+        looks.filter(message__conversation=here, created_at__gte=since),
         Report.objects.filter(reply__message__conversation=here, created_at__gte=since),
-        Enrichment.objects.filter(message__conversation=here, created_at__gte=since),
+        finds.filter(message__conversation=here, created_at__gte=since),
         *(VoteEvent.objects.filter(vote__battle=OuterRef(path), created_at__gte=since) for path in BATTLE),
     ]
     found = Q(conversation__revision__contestant__anonymous_until__gt=clock.now().date())

@@ -106,10 +106,11 @@ def collect(progress: Progress, spill: Spill | None, policy: str) -> Counter[str
     progress.total(2 * Battle.objects.count(), "asking the gate")
     for batch in _batches():
         _same_policy(policy)
-        for decision in gate.admit(batch):
+        decisions = gate.admit(batch)
+        for decision in decisions:
             found[decision.reason] += 2
-            if spill:
-                spill.add(_spilled(leaving) for leaving in decision.conversations)
+        if spill:
+            spill.add(_spilled(leaving) for decision in decisions for leaving in decision.conversations)
         progress.at(found.total())
     return found
 

@@ -5,15 +5,17 @@ import hashlib
 import json
 import resource
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from arena import clock
-from arena.models import AuditEntry, Battle, Conversation, Message, ModerationRecord
+from arena import clock, voiding
+from arena.models import AuditEntry, Battle, Contestant, Conversation, Message, ModerationRecord, Reply, Report
 from arena.models.operations import JobState
 from arena.moderation import verdicts
 from datasets import card, export, parquet, publishing, releases, storage
@@ -259,7 +261,27 @@ def _void(battle: Battle) -> None:
     Battle.objects.filter(pk=battle.pk).update(state="void", void_reason="flagged")
 
 
+def _report(battle: Battle) -> None:
+    Report.objects.create(reply=Reply.objects.filter(turn__battle=battle).first(), reason="personal")
+
+
+def _find(battle: Battle) -> None:
+    rows.enrich(rows.messages(battle)[0], pii=[["email", 0, 3]], created_at=clock.now())
+
+
+def _hide(battle: Battle) -> None:
+    hidden = {"visibility": "anonymous", "codename": "Olive", "anonymous_until": clock.now() + timedelta(days=9)}
+    Contestant.objects.filter(pk=battle.revision_b.contestant_id).update(**hidden)
+
+
+def _void_vote(battle: Battle) -> None:
+    voiding.void_battle(battle, User.objects.create(username="operator"), "Bought.")
+
+
 MEANWHILE = [
+    (_report, Drop.REPORTED),
+    (_find, Drop.PERSONAL_DATA),
+    (_void_vote, Drop.VOTE_VOIDED),
     (_erase, Drop.ERASED),
     (_withdraw, Drop.WITHDRAWN),
     (_delete_person, Drop.NO_VISITOR),
@@ -288,6 +310,15 @@ def test_10_what_is_taken_back_while_files_are_written_is_not_in_them(
     assert {row["conversation_id"] for row in making.jsonl(release)} == ids
     assert set(ReleasedConversation.objects.values_list("public_id", flat=True)) == ids
     assert pq.read_table(making.data(release)[0]).num_rows == 2 and release.facts["input"] == 4
+
+
+def test_a_codename_that_begins_meanwhile_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the one battle, so nothing is left to release."""
+    battle = rows.releasable()
+    flush = storage.flush
+    monkeypatch.setattr(storage, "flush", lambda folder: (flush(folder), _hide(battle)))
+    release = making.make()
+    assert release.state == "failed" and release.dropped == {"codename": 2}
 
 
 def test_10_when_all_is_taken_back_there_is_no_release(monkeypatch: pytest.MonkeyPatch) -> None:
