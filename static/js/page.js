@@ -8,7 +8,7 @@
     if (choice === "system") delete root.dataset.theme;
     else root.dataset.theme = choice;
     try {
-      localStorage.setItem("theme", choice);
+      localStorage.setItem("theme", choice === "system" ? "auto" : choice);
     } catch {
       // the choice then lasts for this page only
     }

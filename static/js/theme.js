@@ -3,7 +3,8 @@
   const root = document.documentElement;
   let choice = "system";
   try {
-    choice = localStorage.getItem("theme") || "system";
+    const stored = localStorage.getItem("theme"); // Django's admin keeps its choice under the same name; its "auto" is our "system"
+    if (stored === "light" || stored === "dark") choice = stored;
   } catch {
     // storage may be forbidden; the system's theme is fine
   }

@@ -46,3 +46,19 @@ def test_the_registry_opens_and_a_told_field_makes_a_revision(newcomer: Callable
     expect(operator.page.locator(".messagelist")).to_be_visible()
     assert laconic.revisions.count() == before + 1
     assert laconic.revisions.get(current=True).max_tokens == 99
+
+
+def test_the_site_and_its_admin_agree_on_the_theme(newcomer: Callable[..., Person], link: str) -> None:
+    operator = newcomer()
+    operator.page.goto(link)
+    operator.page.click("main button")
+    operator.page.wait_for_url("**/admin/")
+    operator.page.goto("/desk/")
+    switch = operator.page.locator("[data-theme-switch]")
+    expect(switch).to_have_attribute("aria-label", "Theme: like the system")
+    expect(switch.locator("svg:visible")).to_have_count(1)
+    switch.click()
+    switch.click()
+    expect(switch).to_have_attribute("aria-label", "Theme: dark")
+    operator.page.goto("/admin/")
+    expect(operator.page.locator("html")).to_have_attribute("data-theme", "dark")
