@@ -106,6 +106,8 @@ def _twin(visitor: Visitor, key: UUID, error: Exception) -> Turn:
         return turn
     if isinstance(error, Refused):
         raise error
+    if not Visitor.objects.filter(pk=visitor.pk).exists():
+        raise _deleted() from None
     raise Refused(409, "turn_open", _("The answers to your last message are still being written.")) from None
 
 
