@@ -28,7 +28,8 @@ BACKLOGS = {
 def context() -> dict[str, Any]:
     """Everything the templates need. Raises redis.RedisError."""
     told, beats = snapshot.read(), heartbeat.beats()
-    shown: dict[str, Any] = {"told": told, "late_s": int(snapshot.LATE * max(settings.LIVE_TICK_S, 1.0))}
+    late = int(snapshot.LATE * max(settings.LIVE_TICK_S, 1.0))
+    shown: dict[str, Any] = {"told": told, "late": str(late), "age": str(int(told.age_s) if told else 0)}
     data = told.data if told else {}
     shown["processes"] = processes(beats, data.get("others", []))
     if not told:
@@ -77,7 +78,8 @@ def engines(data: dict[str, Any]) -> list[dict[str, Any]]:
         spent = spending.get(row["name"], {"cost": 0.0, "cap": None})
         share = 100 * row["pages_used"] / row["pages"] if row.get("pages") and "pages_used" in row else None
         over = spent["cap"] is not None and spent["cost"] >= spent["cap"]
-        shown.append(row | {"words": STATES[row["state"]], "share": share, "spent": spent, "over": over})
+        filled = {"share": share, "meter": str(round(share or 0))}
+        shown.append(row | filled | {"words": STATES[row["state"]], "spent": spent, "over": over})
     return shown
 
 
@@ -99,26 +101,27 @@ def latency(data: dict[str, Any], beats: list[Beat]) -> list[dict[str, Any]]:
 
 
 def chart(hours: dict[str, list[int]]) -> dict[str, Any]:
-    """Two bars per hour on one scale, and the same as rows for the table."""
+    """Two bars per hour on one scale, and the same as rows for the table. Text, for no language may touch SVG's numbers."""
     most = max((value for pair in hours.values() for value in pair), default=0)
     room, step = CHART["base"] - CHART["top"], CHART["width"] / max(len(hours), 1)
     rows = []
     for number, (moment, pair) in enumerate(sorted(hours.items())):
-        bars = [round(room * value / most, 1) if most else 0.0 for value in pair]
+        bars = [room * value / most if most else 0.0 for value in pair]
         left = number * step
         rows.append(
             {
                 "at": datetime.fromisoformat(moment),
                 "battles": pair[0],
                 "votes": pair[1],
-                "x": round(left + step * 0.12, 1),
-                "x2": round(left + step * 0.5, 1),
-                "middle": round(left + step / 2, 1),
                 "tick": number % 6 == 0,
-                "h": bars[0],
-                "h2": bars[1],
-                "y": CHART["base"] - bars[0],
-                "y2": CHART["base"] - bars[1],
+                "x": f"{left + step * 0.12:.1f}",
+                "x2": f"{left + step * 0.5:.1f}",
+                "middle": f"{left + step / 2:.1f}",
+                "h": f"{bars[0]:.1f}",
+                "h2": f"{bars[1]:.1f}",
+                "y": f"{CHART['base'] - bars[0]:.1f}",
+                "y2": f"{CHART['base'] - bars[1]:.1f}",
             }
         )
-    return CHART | {"rows": rows, "most": most, "bar": round(step * 0.36, 1), "empty": most == 0}
+    size = {name: str(value) for name, value in CHART.items()}
+    return size | {"rows": rows, "most": most, "bar": f"{step * 0.36:.1f}", "empty": most == 0}

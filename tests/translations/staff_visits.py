@@ -7,7 +7,9 @@ from django.test import Client
 from django.urls import reverse
 
 from arena.models import Conversation, GateBlock, Job, Report
+from arena.operations import heartbeat, snapshot
 from datasets.models import Release
+from tests.arena.operations.help import told as figures
 from tests.arena.views_help import Person, url
 from tests.translations.visits import Visit, appealed, released
 
@@ -78,7 +80,25 @@ def login_refused(person: Person) -> HttpResponse:
     return answer
 
 
+def operations(state: str) -> Visit:
+    """/ops before the first tick, with something of everything, and long after the last tick."""
+
+    def visit(person: Person) -> HttpResponse:
+        with heartbeat.client(settings.REDIS_URL) as valkey:
+            if state != "empty":
+                figures(valkey)
+            if state == "old":
+                valkey.expire(snapshot.KEY, snapshot.KEPT_S - 2000)
+        heartbeat.tell({"open_turns": 1, "room": 600, "leases_lost": 2, "losses": 1})
+        return operator().get("/ops")
+
+    return visit
+
+
 DESK: list[tuple[str, str, Visit]] = [
+    ("ops", "empty", operations("empty")),
+    ("ops", "busy", operations("busy")),
+    ("ops", "old", operations("old")),
     ("desk", "home", desk()),
     ("desk_queue", "reports", desk("reports/")),
     ("desk_queue", "appeals", desk("appeals/")),

@@ -82,3 +82,34 @@ def beats(monkeypatch: Any, deployment: str) -> None:
         for process, told in figures.items():
             patch.setattr(logs, "PROCESS", process)
             heartbeat.tell(told)
+
+
+def told(valkey: redis.Redis) -> dict[str, Any]:
+    """Figures in which every part of the page has something to say, as worker-batch would have left them."""
+    moment = clock.now().isoformat()
+    pair = [0.4, 2.5]
+    deployments = {"d": {"label": "big on gpu", "price_in": 1.0, "price_out": 2.0}}
+    latency = {name: {"replies": 9, "failed": 1, "first": pair, "full": pair} for name in ("d", "")}
+    served = [{"name": "0123abcdef", "replies": 1234, "tokens_in": 5000, "tokens_out": 6000, "cost": 17000}]
+    hours = {f"2026-01-01T{hour:02}:00:00+00:00": [90 * hour, 40 * hour] for hour in range(24)}
+    data = {
+        "at": moment,
+        "queues": {"generate": 200, "rank": 1, "default": 3, "export": 0},
+        "turns": {"waiting": 41, "running": 600, "oldest_s": 93.0},
+        "backlog": {"reports": 1, "appeals": 2, "flagged": 3, "pending": 10_000, "unenriched": 5, "votes_uncounted": 6},
+        "jobs": {"running": 1, "failed": 2},
+        "spending": [{"endpoint": "stub", "cost": 5.2, "cap": 5.0}, {"endpoint": "gpu", "cost": 1234.5, "cap": 2000.0}],
+        "deployments": deployments,
+        "paused": True,
+        "disk": {"free_bytes": 5 * 10**9, "size_bytes": 10**11},
+        "versions": {"agon": "1.2", "python": "3.11"},
+        "counters": [],
+        "engines": [ENGINE | {"tokens_per_s": 1234.5}, {"name": "gpu", "kind": "vllm", "state": "down"}],
+        "hour": {
+            "at": moment, "latency": latency, "failures": [["timeout", 1400]], "hours": hours,
+            "clients": served, "groups": served,
+        },
+        "others": [{"process": "valkey", "instance": "pid 1", "resident_bytes": 10**7, "cpu_s": 4.0}],
+    }  # fmt: skip
+    computing.snapshot.store(data, valkey)
+    return data

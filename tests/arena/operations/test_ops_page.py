@@ -140,7 +140,7 @@ def test_whole_hours_are_counted_once_and_bars_are_to_scale(monkeypatch: pytest.
     assert len(counted) == 2 and again[old] == [8, 4]
     chart = page.chart(again)
     tall = [row for row in chart["rows"] if row["battles"] == 8][0]
-    assert tall["h"] == 110 and tall["h2"] == 55 and tall["y"] + tall["h"] == chart["base"]
+    assert (tall["h"], tall["h2"], tall["y"], chart["base"]) == ("110.0", "55.0", "14.0", "124")
 
 
 def test_rates_come_from_two_ticks(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
