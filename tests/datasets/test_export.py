@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
@@ -202,8 +203,6 @@ def test_what_travels_with_the_data() -> None:
 
 
 def test_the_card_is_read_by_its_front_matter_and_by_people() -> None:
-    import yaml
-
     battle = rows.releasable()
     factories.ready(rows.publisher())
     making.make()
@@ -216,6 +215,23 @@ def test_the_card_is_read_by_its_front_matter_and_by_people() -> None:
     assert words.startswith("# first") and "| `open` | 2 | not finished yet |" in words
     assert f"| {battle.revision_a.contestant.name} | 1 |" in words and "| a moderator | 4 |" in words
     assert f"policy {verdicts.current_policy()}" in words and "removals.txt" in words
+
+
+def test_large_figures_stay_figures_in_the_front_matter() -> None:
+    facts = {
+        "models": {"a": 1234567},
+        "languages": {},
+        "passed_by": {},
+        "rows": {},
+        "bytes": 98765432,
+        "input": 1234567,
+    }
+    release = Release(name="first", conversations=1234567, messages=2469134, policy="1", licence="x", facts=facts)
+    text = card.readme(release, 12345678)
+    about = yaml.safe_load(text.split("---\n")[1])["dataset_info"]
+    assert about["splits"] == [{"name": "train", "num_bytes": 98765432, "num_examples": 1234567}]
+    assert (about["download_size"], about["dataset_size"]) == (12345678, 98765432)
+    assert "1,234,567 conversations" in card.body(text)
 
 
 def test_13_no_word_of_a_conversation_is_in_what_describes_a_release() -> None:
