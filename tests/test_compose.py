@@ -56,7 +56,7 @@ def test_it_is_valid_by_the_compose_specification() -> None:
 
 def test_its_services_are_the_process_table() -> None:
     assert [row.name for row in processes.ours(processes.Layout.containers())] == OURS
-    assert set(SERVICES) == {*OURS, "prepare", "postgres", "valkey"}
+    assert set(SERVICES) == {*OURS, "prepare", "models", "postgres", "valkey"}
     assert [row.name for row in processes.table(processes.Layout())][2:] == OURS
 
 
@@ -143,6 +143,16 @@ def test_migrations_and_static_files_run_once() -> None:
     assert prepare["restart"] == "no"
     assert "static:/srv/agon/var/static" in prepare["volumes"], "the only one that writes them"
     assert all("static:/srv/agon/var/static:ro" in SERVICES[name]["volumes"] for name in APPS if name != "prepare")
+
+
+def test_the_demo_model_has_a_way_in() -> None:
+    """The engine itself reads models and reaches nobody; a service that runs by hand fetches them."""
+    models, engine = SERVICES["models"], SERVICES["engine"]
+    assert models["image"] == engine["image"] and models["profiles"] == ["models"] and models["restart"] == "no"
+    assert models["command"] == ["python", "-m", "inference.demo.install"]
+    assert models["networks"] == ["front"] and engine["networks"] == ["back"]
+    assert engine["volumes"] == [f"{models['volumes'][0]}:ro"]
+    assert models["environment"]["AGON_MODELS_DIR"] == models["volumes"][0].split(":")[1]
 
 
 def test_data_outlives_its_container() -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -60,6 +61,11 @@ def take(path: Path, with_keys: bool = True) -> dict[str, Any]:
 
 def _write(scratch: Path, with_keys: bool) -> dict[str, Any]:
     facts = _facts()
+    if missing := missing_files():
+        raise BackupRefused(
+            f"{missing[0]} and {len(missing) - 1} more files of published releases are not in {settings.RELEASES_DIR}: "
+            "mount that folder here, or recall the release"
+        )
     database.dump(scratch / archive.DUMP)
     return archive.write(scratch / "archive", _members(scratch / archive.DUMP, with_keys), facts)
 
@@ -78,6 +84,16 @@ def release_files() -> list[Path]:
     root = Path(settings.RELEASES_DIR)
     found = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
+
+
+def missing_files() -> list[str]:
+    """Files that the database knows as published and we cannot see: a backup without them would be found out too late."""
+    files = apps.get_model("datasets", "ReleaseFile")
+    if files._meta.db_table not in connection.introspection.table_names():  # a database of the first release
+        return []
+    published = files.objects.filter(release__state="published").values_list("release__name", "path")
+    wanted = [f"{name}/{path}" for name, path in published.order_by("release__name", "path")]
+    return [path for path in wanted if not (Path(settings.RELEASES_DIR) / path).is_file()]
 
 
 def _facts() -> dict[str, Any]:

@@ -122,6 +122,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(taking, "_facts", dict)
+    monkeypatch.setattr(taking, "missing_files", list)
     monkeypatch.setattr(taking.database, "dump", lambda target: target.write_bytes(b"d" * 5000))
     monkeypatch.setattr(archive.os, "fsync", full)
     with pytest.raises(BackupRefused, match="is full"):

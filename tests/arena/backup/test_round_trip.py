@@ -113,6 +113,28 @@ def test_a_backup_is_private_whole_and_never_overwritten(source: Installation, f
     assert manifest["agon"] and manifest["postgresql"] and "arena.0001_initial" in manifest["migrations"]
 
 
+def test_published_files_that_cannot_be_seen_are_not_forgotten(source: Installation, tmp_path: Path) -> None:
+    """A container without the volume of releases would write a backup that lacks them."""
+    elsewhere = {"AGON_RELEASES_DIR": str(tmp_path / "not-mounted")}
+    with psycopg.connect(source.url, autocommit=True) as site:
+        release = site.execute(
+            "INSERT INTO datasets_release (id, name, state, policy, licence, conversations, messages, dropped, facts, created_at,"
+            " published_at, recall_reason) VALUES (gen_random_uuid(), 'first', 'published', '1', 'l', 1, 2, '{}', '{}', now(),"
+            " now(), '') RETURNING id"
+        ).fetchone()[0]
+        site.execute(
+            "INSERT INTO datasets_releasefile (release_id, path, size, sha256) VALUES (%s, 'data.jsonl', 3000, '')",
+            [release],
+        )
+        try:
+            assert source.manage("backup", tmp_path / "seen").returncode == 0
+            done = Installation(source.var, source.url, elsewhere).manage("backup", tmp_path / "unseen")
+        finally:
+            site.execute("DELETE FROM datasets_releasefile; DELETE FROM datasets_release")
+    assert done.returncode != 0 and "first/data.jsonl" in done.stderr
+    assert not (tmp_path / "unseen").exists()
+
+
 def test_keys_may_be_kept_elsewhere(source: Installation, target: Installation, tmp_path: Path) -> None:
     assert source.manage("backup", tmp_path / "lean", "--without-keys").returncode == 0
     with tarfile.open(tmp_path / "lean") as tar:
