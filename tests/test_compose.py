@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from django.conf import settings
+from django.core.management import call_command
 
 from arena import processes
 from arena.embedded import valkey
@@ -43,6 +44,17 @@ def test_the_schema_is_the_published_one() -> None:
     for name, digest in pins.items():
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest, name
     assert "./compose/compose-spec.json" in pins
+
+
+def test_the_procfile_has_the_same_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """For whoever runs the processes by other means: every line can be given to a shell."""
+    call_command("processes")
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    for row in processes.table(processes.Layout()):
+        words = shlex.split(lines.pop(row.name))
+        assert tuple(words[-len(row.argv) :]) == row.argv
+        assert words[0] == "env" and {f"{k}={v}" for k, v in row.env.items() if k != MARK} <= set(words)
+    assert lines == {}
 
 
 def test_it_is_valid_by_the_compose_specification() -> None:
