@@ -122,7 +122,8 @@ def _own() -> dict[str, Any]:
 
 
 def _pool() -> dict[str, int]:
-    """Of this process's database connections; they are opened at the first query."""
-    stats = connection.pool.get_stats() if connection.pool else {}  # type: ignore[attr-defined]
+    """Of this process's database connections. A pool that no query has opened is left alone: a fork may follow."""
+    pool = connection._connection_pools.get(connection.alias)  # type: ignore[attr-defined]
+    stats = pool.get_stats() if pool and not pool.closed else {}
     names = {"pool_size": "db_open", "pool_available": "db_free", "requests_waiting": "db_waiting"}
     return {ours: int(stats.get(theirs, 0)) for theirs, ours in names.items()}

@@ -145,7 +145,7 @@ def judge(engines: list[dict[str, Any]]) -> Part:
         return Part(DEGRADED, "no endpoint is enabled")
     bad = [one["name"] for one in engines if one["state"] not in ("up", "unknown")]
     if not bad:
-        return Part(OK, f"{len(engines)} endpoints")
+        return Part(OK, f"{len(engines)} of {len(engines)} endpoints")
     down = all(one["state"] == "down" for one in engines)
     return Part(FAILED if down else DEGRADED, "not up: " + ", ".join(bad))
 

@@ -98,3 +98,11 @@ async def test_the_web_process_beats_from_its_own_loop(settings, monkeypatch: py
     assert {"sse", "sockets", "overflows", "loop_lag_s"} == set(told[0])
     assert max(one["loop_lag_s"] for one in told[:-1]) > 0.2 and told[-1] == "left"
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_a_process_without_queries_tells_of_no_connection_and_opens_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
+    monkeypatch.setattr(DatabaseWrapper, "_connection_pools", {})
+    assert heartbeat._pool() == {"db_open": 0, "db_free": 0, "db_waiting": 0}
+    assert DatabaseWrapper._connection_pools == {}
