@@ -35,4 +35,4 @@ USER agon
 FROM code AS site
 COPY --from=packages /venv /venv
 USER agon
-CMD ["python", "-m", "uvicorn", "arena.asgi:application", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "3", "--no-access-log", "--lifespan", "on", "--no-server-header", "--no-proxy-headers", "--ws-max-size", "65536", "--log-level", "warning"]
+CMD ["python", "-m", "arena.serve", "--host", "0.0.0.0", "--port", "8000"]

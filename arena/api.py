@@ -4,7 +4,6 @@ Within a version fields are added, never renamed, removed or given another meani
 limits, errors as problems) is in `arena/api_edge.py`.
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,8 +22,7 @@ api = NinjaAPI(
     urls_namespace="api-1",
 )
 for _prefix, _module in ROUTERS.items():
-    if find_spec(_module):
-        api.add_router(_prefix, f"{_module}.router")
+    api.add_router(_prefix, f"{_module}.router")
 
 
 @api.exception_handler(Http404)

@@ -45,7 +45,7 @@ def battle(battle_id: UUID | str | None) -> Iterator[None]:
 def process_name() -> str:
     """The process's name in the process table, read from its own command line: web, worker-generate, beat, manage ..."""
     command = " ".join(sys.argv[1:])
-    if "uvicorn" in sys.argv[0]:
+    if sys.argv[0].endswith("arena/serve.py"):
         return "web"
     if "celery" in sys.argv[0]:
         node = re.search(r"(?:^| )(?:-n |--hostname[= ])([\w.-]+)@", command)

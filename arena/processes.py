@@ -106,13 +106,11 @@ def engine(layout: Layout) -> Process:
 
 
 def web(layout: Layout) -> Process:
-    """HTTP and WebSockets. Open event streams are cut after 3 s at a stop; browsers resume them by event id."""
+    """HTTP, event streams and WebSockets; `arena/serve.py` holds the bounds of its connections."""
     return _ours(
         layout,
         "web",
-        ("-m", "uvicorn", "arena.asgi:application", "--host", layout.host, "--port", str(layout.port))
-        + ("--timeout-graceful-shutdown", "3", "--no-access-log", "--lifespan", "on", "--no-server-header")
-        + ("--no-proxy-headers", "--ws-max-size", "65536", "--log-level", "warning"),
+        ("-m", "arena.serve", "--host", layout.host, "--port", str(layout.port)),
         ready=lambda: answers_http((layout.host, layout.port), "/healthz"),
         memory_mb=150,
     )

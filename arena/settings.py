@@ -273,6 +273,11 @@ API_PER_MINUTE = env.number("AGON_API_PER_MINUTE", 120, least=1)
 API_MAX_AGE_S = env.number("AGON_API_MAX_AGE_S", 60)
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.number("AGON_MAX_BODY_BYTES", 1_000_000, least=1000)
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+WEB_HEAD_S = env.seconds("AGON_WEB_HEAD_S", 10)
+WEB_HEAD_BYTES = env.number("AGON_WEB_HEAD_BYTES", 32_768, least=1024)
+WEB_HEADERS = env.number("AGON_WEB_HEADERS", 100, least=10)
+WEB_BODY_S = env.seconds("AGON_WEB_BODY_S", 60)
+WEB_CONNECTIONS = env.number("AGON_WEB_CONNECTIONS", 8000, least=10)
 
 # --- The engine -----------------------------------------------------------------------------------------------------
 MODELS_DIR = Path(env.text("AGON_MODELS_DIR") or VAR / "models")

@@ -48,6 +48,7 @@ class ReleaseAdmin(ReadOnlyAdmin):
     list_select_related = ("created_by",)
     ordering = ("-created_at",)
     inlines = (FileInline,)
+    exclude = ("dropped",)  # the page shows them in words
     change_form_template = "admin/release.html"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -5,8 +5,9 @@ imported before a text is looked at: web and worker-generate only hand out work.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -47,7 +48,12 @@ def enrich(messages: Iterable[Message]) -> int:
     """
     messages = [message for message in messages if message.text]
     unread, unjudged = _unread(messages), _unjudged(messages)
-    looked = {m.pk: look for m in messages if (look := _look(m, m.pk in unread, m.pk in unjudged))}
+    detect = cache(_detect)  # both sides are asked the same
+    looked = {
+        message.pk: look
+        for message in messages
+        if (look := _look(message, detect if message.pk in unread else None, message.pk in unjudged))
+    }
     if not looked:
         return 0
     with transaction.atomic():
@@ -72,13 +78,13 @@ def _unjudged(messages: list[Message]) -> set[UUID]:
     return {message.pk for message in records.without(messages)}
 
 
-def _look(message: Message, unread: bool, unjudged: bool) -> Looked | None:
+def _look(message: Message, detect: Callable[[str], dict[str, object]] | None, unjudged: bool) -> Looked | None:
     """Hold one text against what it lacks. A detector that fails costs this message its enrichment, so it stays on the site."""
-    if not (unread or unjudged):
+    if not (detect or unjudged):
         return None
     judged = records.judge(message.text) if unjudged else None
     try:
-        return Looked(message.text, _detect(message.text) if unread else None, judged)
+        return Looked(message.text, detect(message.text) if detect else None, judged)
     except Exception:
         log.exception("message %s was not enriched", message.pk)
         return Looked(message.text, None, judged) if judged else None

@@ -8,7 +8,8 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Exists, Max, OuterRef, Q
+from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 
 from arena import clock, limits
 from arena.models import Message, ModerationRecord
@@ -70,18 +71,19 @@ def due(backend: str, most: int) -> list[Any]:
     After an error a message waits MODERATION_BACKOFF_S, twice as long after each further one, and is given up after
     MODERATION_ATTEMPTS of them: then a moderator must look.
     """
-    policy = verdicts.current_policy()
-    mine = ModerationRecord.objects.filter(message=OuterRef("pk"), policy=policy)
-    looked = mine.filter(Q(backend=backend) & ~Q(standing=Standing.ERROR) | Q(backend=verdicts.HUMAN))
-    failed = Q(moderation__backend=backend, moderation__policy=policy, moderation__standing=Standing.ERROR)
+    mine = ModerationRecord.objects.filter(message=OuterRef("pk"), policy=verdicts.current_policy())
+    looked = mine.filter((Q(backend=backend) & ~Q(standing=Standing.ERROR)) | Q(backend=verdicts.HUMAN))
+    failed = mine.filter(backend=backend, standing=Standing.ERROR).order_by().values("message")
     waiting = (
         Message.objects.filter(conversation__verdict=Verdict.PENDING, conversation__erased_at__isnull=True)
         .exclude(text="")
         .exclude(conversation__battle_as_a__origin=Origin.DEMO)
         .exclude(conversation__battle_as_b__origin=Origin.DEMO)
         .filter(~Exists(looked))
-        .annotate(failures=Count("moderation", failed), failed_at=Max("moderation__created_at", filter=failed))
-        .filter(failures__lt=settings.MODERATION_ATTEMPTS)
+        .annotate(
+            failures=Coalesce(Subquery(failed.annotate(n=Count("pk")).values("n")), 0),
+            failed_at=Subquery(failed.annotate(at=Max("created_at")).values("at")),
+        )
     )
     again = Q(failures=0)
     for failures in range(1, settings.MODERATION_ATTEMPTS):

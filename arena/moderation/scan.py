@@ -12,7 +12,7 @@ from arena.moderation import policy
 from arena.moderation.detectors.folding import joined, loose_words
 from arena.moderation.detectors.terms import MAX_PHRASE
 
-STEP_LEAST = 80  # characters that are worth a look
+STEP_LEAST = 40  # characters that are worth a look
 STEP_MOST = 600  # without an end of a sentence
 OVERLAP = policy.MAX_WITHIN + 2 * MAX_PHRASE  # words: a rule's reach, what waits, and what may excuse the first of them
 SENTENCE_ENDS = ".!?\n。！？"

@@ -42,3 +42,13 @@ async def test_an_ordinary_form_passes() -> None:
     assert (await sender.receive_output(timeout=5))["status"] in (403, 404)
     await sender.receive_output(timeout=5)
     await sender.wait(timeout=5)
+
+
+async def test_a_body_that_trickles_is_given_up(settings: object) -> None:
+    settings.WEB_BODY_S = 0.3
+    sender = request((b"content-length", b"100"))
+    await sender.send_input({"type": "http.request", "body": b"x", "more_body": True})
+    start = await sender.receive_output(timeout=5)
+    assert start["status"] == 408
+    assert b"did not come in time" in (await sender.receive_output(timeout=5))["body"]
+    await sender.wait(timeout=5)

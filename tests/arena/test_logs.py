@@ -44,7 +44,7 @@ def test_celery_tasks_begin_without_a_battle() -> None:
 @pytest.mark.parametrize(
     ("argv", "name"),
     [
-        (["/x/uvicorn/__main__.py", "arena.asgi:application"], "web"),
+        (["/x/arena/serve.py", "--host", "0.0.0.0"], "web"),
         (["/x/celery/__main__.py", "-q", "-A", "arena", "worker", "-n", "worker-batch@%h"], "worker-batch"),
         (["/x/celery/__main__.py", "-A", "arena", "worker", "--hostname=worker-long@%h"], "worker-long"),
         (["/x/celery/__main__.py", "-q", "-A", "arena", "beat", "--scheduler", "x"], "beat"),

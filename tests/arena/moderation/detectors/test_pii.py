@@ -44,8 +44,8 @@ def test_what_is_personal_is_found_at_its_place(kind: str, text: str) -> None:
 
 
 def test_the_sets_are_large_enough() -> None:
-    assert len(FINDS) >= 140
-    assert len(HARMLESS) >= 90
+    assert len(FINDS) >= 150
+    assert len(HARMLESS) >= 100
     assert {kind for kind, _text in FINDS} == {"email", "phone", "iban", "card", "national_id", "ip", "secret"}
 
 
@@ -121,7 +121,7 @@ def test_random_numbers_that_nobody_owns() -> None:
 
 
 def test_benchmark_prompts_and_answers() -> None:
-    """Read by hand: of 865 prompts two hold data of real people; in 775 answers only mail addresses of examples are found."""
+    """Read by hand: of 872 prompts two hold data of real people; in 768 answers only mail addresses of examples are found."""
     prompts = [find_pii(text) for text in public_data.prompts()]
     assert sum(bool(spans) for spans in prompts) <= 2
     answers = [find_pii(text) for text in public_data.answers()]
