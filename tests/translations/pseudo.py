@@ -5,7 +5,9 @@ attributes that a script or a form reads and in which a number was written for p
 """
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from django.utils import formats
@@ -48,9 +50,16 @@ class Pseudo:
 def speak(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every language of the site is the pseudo language until the test ends."""
     pseudo = Pseudo()
-    number_format = formats.number_format
     monkeypatch.setattr(trans_real, "translation", lambda language: pseudo)
-    monkeypatch.setattr(formats, "number_format", lambda *args, **kw: f"{NUMBER}{number_format(*args, **kw)}⟫")
+    monkeypatch.setattr(formats, "number_format", _for_people(formats.number_format))
+
+
+def _for_people(number_format: Callable[..., str]) -> Callable[..., str]:
+    def marked(*args: Any, **kw: Any) -> str:
+        text = number_format(*args, **kw)
+        return text if kw.get("use_l10n") is False else f"{NUMBER}{text}⟫"  # False: {% localize off %}, floatformat:"u"
+
+    return marked
 
 
 class Page(HTMLParser):

@@ -50,7 +50,7 @@ def test_no_word_is_outside_the_catalogue(visit: Visit, monkeypatch) -> None:
     assert not left, (
         "wrap these and run `make messages`, or mark words of other people with dir=auto, lang or translate=no"
     )
-    assert not page.numbers, "write {{ number|unlocalize }} (of {% load l10n %}) in these attributes"
+    assert page.numbers == [], "write {{ number|unlocalize }} (of {% load l10n %}) in these attributes"
 
 
 @pytest.mark.parametrize("visit", STATES)

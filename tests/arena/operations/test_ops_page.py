@@ -96,7 +96,7 @@ def test_states_an_operator_must_see(valkey: redis.Redis, monkeypatch: pytest.Mo
     busy(valkey, monkeypatch)
     client = staff()
     change(valkey, engines=[ENGINE, {"name": "gpu-2", "kind": "vllm", "state": "down"}])
-    assert "An endpoint is down gpu-2." in text_of(client.get("/ops"))
+    assert "1 endpoint is down gpu-2." in text_of(client.get("/ops"))
     change(valkey, engines=[], spending=[])
     assert "No endpoint is enabled" in text_of(client.get("/ops"))
     change(valkey, turns={"waiting": 41, "running": 600, "oldest_s": 93.0}, paused=True)
