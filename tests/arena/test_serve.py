@@ -19,10 +19,8 @@ async def hello(scope: dict, receive: object, send: object) -> None:
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[int]:
-    config = uvicorn.Config(hello, **serve.options("127.0.0.1", 0) | {"lifespan": "off"})
+async def running(config: uvicorn.Config) -> AsyncIterator[int]:
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -31,6 +29,12 @@ async def site() -> AsyncIterator[int]:
     finally:
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def site() -> AsyncIterator[int]:
+    async with running(uvicorn.Config(hello, **serve.options("127.0.0.1", 0) | {"lifespan": "off"})) as port:
+        yield port
 
 
 async def answer(port: int, *pieces: bytes, pause: float = 0.0, patience: float = 5.0) -> bytes:
@@ -129,3 +133,25 @@ async def test_too_many_at_once_are_told_so(settings: object) -> None:
         assert (await answer(port, GET + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
     assert all(got.startswith(b"HTTP/1.1 503") for got in refused)
     assert all(got.startswith(b"HTTP/1.1 200") for got in served)
+
+
+async def listener(scope: dict, receive: object, send: object) -> None:
+    """A socket that is accepted and then only listens."""
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+
+async def test_a_socket_that_answers_no_ping_is_closed() -> None:
+    """Half a handshake has the time of a head; after it, pings tell who is still there (every 20 s, as uvicorn does it)."""
+    assert "ws_ping_interval" not in serve.options("h", 1)
+    config = uvicorn.Config(listener, **serve.options("127.0.0.1", 0) | {"lifespan": "off", "ws_ping_interval": 0.2})
+    config.ws_ping_timeout = 0.2
+    async with running(config) as port:
+        shake = b"GET /live/ HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        shake += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        begun = asyncio.get_running_loop().time()
+        got = await answer(port, shake, patience=10)
+        took = asyncio.get_running_loop().time() - begun
+    assert got.startswith(b"HTTP/1.1 101") and b"\x89" in got  # a ping was sent, nobody answered, the server has closed
+    assert took < 9
