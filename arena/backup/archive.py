@@ -156,11 +156,16 @@ def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
     """Every member in turn; only plain files inside the archive, whatever the file claims to be."""
     with tarfile.open(path, "r:") as tar:
         for info in tar:
-            parts = PurePosixPath(info.name).parts
             content = tar.extractfile(info) if info.isreg() else None
-            if content is None or info.name.startswith("/") or ".." in parts or not parts:
+            if content is None or not _inside(info.name):
                 raise BackupRefused(f"{path} is no backup of Agon: {info.name!r} is not a plain file")
             yield info, content
+
+
+def _inside(name: str) -> bool:
+    """A path in its one spelling: `releases//etc/x` would be /etc/x once its folder is taken off."""
+    path = PurePosixPath(name)
+    return path.as_posix() == name and not path.is_absolute() and ".." not in path.parts and bool(path.parts)
 
 
 @contextmanager

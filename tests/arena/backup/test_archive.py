@@ -94,6 +94,7 @@ def cut(size: int) -> Callable[[Path], None]:
         (rewritten(lambda members: members.insert(0, members[0])), "database.dump should not be there"),
         (rewritten(lambda members: members.insert(0, member("../../etc/cron.d/x", b"x"))), "is not a plain file"),
         (rewritten(lambda members: members.insert(0, member("/etc/x", b"x"))), "is not a plain file"),
+        (rewritten(lambda members: members.insert(0, member("releases//etc/x", b"x"))), "is not a plain file"),
         (
             rewritten(lambda members: members.insert(0, member("l", kind=tarfile.SYMTYPE, link="/etc"))),
             "not a plain file",
