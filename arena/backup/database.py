@@ -20,10 +20,19 @@ from arena.embedded import binaries
 MAINTENANCE = "postgres"
 NOT_LIBPQ = {"pool", "isolation_level", "server_side_binding", "assume_role", "prepare_threshold"}
 RENAME_WAIT_MS = 5_000
+NAME_MOST = 63  # bytes; PostgreSQL cuts longer names without a word
 
 
 def name() -> str:
     return str(connections.settings["default"]["NAME"])
+
+
+def beside(suffix: str) -> str:
+    """The name of a database next to the site's. Raises BackupRefused where the cut name could be the site's own."""
+    found = name() + suffix
+    if len(found.encode()) > NAME_MOST:
+        raise BackupRefused(f"the name of the database, {name()}, is too long: PostgreSQL would cut {found}. Rename it")
+    return found
 
 
 def conninfo(dbname: str) -> str:

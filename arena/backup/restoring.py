@@ -60,8 +60,8 @@ def _restore(whole: Verified, yes: bool, found: dict[str, str], drop_old: bool) 
         had_tables = _may_replace(server, yes)
         _answers(valkey)
         stamp = clock.now().strftime("%Y%m%d%H%M%S")
-        done = Restored(str(whole.manifest.get("made_at", "")), aside=f"{database.name()}_before_{stamp}")
-        fresh = f"{database.name()}{RESTORING}"
+        done = Restored(str(whole.manifest.get("made_at", "")), aside=database.beside(f"_before_{stamp}"))
+        fresh = database.beside(RESTORING)
         try:
             done.migrations = _build(server, whole, fresh)
             staged = _unpack(whole)

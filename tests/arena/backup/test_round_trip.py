@@ -254,3 +254,14 @@ def test_wiped_and_restored_with_the_embedded_servers(var: Path, file: Path, tol
         f"    {line}" for line in f"{TELL}\nfrom arena import installation; installation.disconnect()".splitlines()
     )
     assert json.loads(fresh.python(code + shown)) == told
+
+
+def test_a_name_that_postgresql_would_cut_is_refused(file: Path, tmp_path: Path) -> None:
+    """63 bytes are a name; with anything behind it the cut name would be the site's own database, which would be dropped."""
+    with databases.fresh("agon_" + "n" * 58) as url:
+        with psycopg.connect(url, autocommit=True) as site:
+            site.execute("CREATE TABLE precious ()")
+        done = Installation(tmp_path / "target", url).manage("restore", file, "--yes")
+        assert done.returncode != 0 and "is too long" in done.stderr
+        with psycopg.connect(url) as site:
+            assert site.execute("SELECT to_regclass('precious')").fetchone()[0] == "precious"
