@@ -75,7 +75,7 @@ def _said(give_up: Callable[[str], object]) -> Iterator[None]:
 
 def build(release: Release, progress: Progress) -> None:
     """Write and publish a release. Raises ReleaseFailed, OSError, PolicyError or Cancelled; then nothing was published."""
-    place = storage.workplace(release.pk)
+    place = storage.workplace(progress.job.pk)
     try:
         since = clock.now()
         spill = Spill(place / "spill")
@@ -97,7 +97,7 @@ def build(release: Release, progress: Progress) -> None:
             "Conversations were taken back faster than the files could be written. Start it again later."
         )
     finally:
-        storage.discard(release.pk)
+        storage.discard(progress.job.pk)
 
 
 def collect(progress: Progress, spill: Spill | None, policy: str) -> Counter[str]:

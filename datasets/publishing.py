@@ -13,7 +13,7 @@ from time import sleep
 from django.db import OperationalError, connection, transaction
 
 from arena import clock
-from datasets import changes, storage
+from datasets import changes, releases, storage
 from datasets.models import Release, ReleasedConversation, ReleaseFile, ReleaseState
 from datasets.spill import Spilled
 
@@ -45,7 +45,7 @@ def publish(release: Release, out: Path, files: list[ReleaseFile], spilled: Iter
         _nobody_took_back(changes.taken_back_by_persons(release, since))
         release.state, release.published_at = ReleaseState.PUBLISHED, clock.now()
         names = ["state", "published_at", "conversations", "messages", "dropped", "facts"]
-        mine = Release.objects.filter(pk=release.pk, state=ReleaseState.BUILDING)
+        mine = releases.at_work().filter(pk=release.pk, job=release.job_id)  # not cancelled, nor begun again by another
         if not mine.update(**{name: getattr(release, name) for name in names}):
             raise ReleaseFailed("The release was given up meanwhile.")
         storage.move_home(out, release.name)

@@ -98,10 +98,12 @@ def at_work() -> QuerySet[Release]:
 
 
 def give_up(release: Release, words: str) -> None:
-    """End a release that is being written, and its job, as failed; `words` are for operators."""
+    """End a release that is being written, and its job, as failed; `words` are for operators. One that another job writes by
+    now, because this one was cancelled, goes on."""
     if release.job_id:
         jobs.fail(release.job_id, words)
-    Release.objects.filter(pk=release.pk, state=ReleaseState.BUILDING).update(state=ReleaseState.FAILED)
+    mine = Release.objects.filter(pk=release.pk, state=ReleaseState.BUILDING, job=release.job_id)
+    mine.update(state=ReleaseState.FAILED)
 
 
 def settle() -> None:
@@ -114,7 +116,7 @@ def settle() -> None:
 def remove_leftovers() -> int:
     """Remove what dead jobs and half-done recalls have left on the disk; returns how many folders."""
     unpublished = Release.objects.exclude(state=ReleaseState.PUBLISHED).values_list("name", flat=True)
-    return storage.remove_leftovers(set(at_work().values_list("pk", flat=True)), set(unpublished))
+    return storage.remove_leftovers(set(at_work().values_list("job_id", flat=True)), set(unpublished))
 
 
 def recall(release: Release, actor: Actor, reason: str) -> None:

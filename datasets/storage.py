@@ -1,7 +1,7 @@
 """Where releases lie, and how files get there: written aside, flushed to the disk, and renamed into place as a whole.
 
-`<RELEASES_DIR>/<name>/` holds a published release and nothing else ever has that name; `.building-<id>/` is what a job writes and
-nobody can download. Whatever a crash leaves belongs to no published release, and `remove_leftovers` takes it away.
+`<RELEASES_DIR>/<name>/` holds a published release and nothing else ever has that name; `.building-<job>/` is what a job writes
+and nobody can download. Whatever a crash leaves belongs to no published release, and `remove_leftovers` takes it away.
 """
 
 import hashlib
@@ -26,17 +26,17 @@ def home(name: str) -> Path:
     return root() / name
 
 
-def workplace(release_id: UUID) -> Path:
+def workplace(job_id: UUID) -> Path:
     """An empty folder for a job's files; what an earlier try has left there is gone. OSError when it cannot be made."""
-    folder = root() / f"{BUILDING}{release_id.hex}"
+    folder = root() / f"{BUILDING}{job_id.hex}"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "spill").mkdir(parents=True)
     (folder / "out").mkdir()
     return folder
 
 
-def discard(release_id: UUID) -> None:
-    shutil.rmtree(root() / f"{BUILDING}{release_id.hex}", ignore_errors=True)
+def discard(job_id: UUID) -> None:
+    shutil.rmtree(root() / f"{BUILDING}{job_id.hex}", ignore_errors=True)
 
 
 def digest(path: Path) -> str:
@@ -84,7 +84,7 @@ def remove(name: str) -> None:
 
 def remove_leftovers(at_work: Collection[UUID], unpublished: Collection[str]) -> int:
     """Remove work folders of jobs that are not at work, and homes of releases that are not published; returns how many."""
-    keep = {f"{BUILDING}{release_id.hex}" for release_id in at_work}
+    keep = {f"{BUILDING}{job_id.hex}" for job_id in at_work}
     found = [path for path in root().glob(f"{BUILDING}*") if path.name not in keep]
     found += [home(name) for name in unpublished if home(name).exists()]
     for path in found:

@@ -15,7 +15,7 @@ import yaml
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from arena import clock, voiding
+from arena import clock, jobs, voiding
 from arena.models import AuditEntry, Battle, Contestant, Conversation, Message, ModerationRecord, Reply, Report
 from arena.models.operations import JobState
 from arena.moderation import verdicts
@@ -393,3 +393,34 @@ def test_a_crash_before_the_commit_leaves_nothing_to_download(monkeypatch: pytes
     releases.jobs.fail(release.job_id, "dead")
     assert releases.remove_leftovers() == 1 and not storage.home("first").exists()
     assert making.make("first").state == "published", "the name of a failed release is free again"
+
+
+def test_a_cancelled_job_publishes_nothing_and_leaves_the_next_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing of its progress while it publishes, so it cannot hear that its row is gone."""
+    rows.releasable()
+    first, flush, kept = releases.start("first", None), storage.flush, []
+
+    def meanwhile(folder: Path) -> None:
+        flush(folder)
+        if not kept:
+            jobs.cancel(making.job(first), None)
+            kept.append(storage.workplace(releases.start("first", None).job_id))
+
+    monkeypatch.setattr(storage, "flush", meanwhile)
+    export.run(first.job_id)
+    second = Release.objects.get()
+    assert (second.state, ReleaseFile.objects.count()) == ("building", 0) and second.job_id != first.job_id
+    assert kept[0].is_dir() and not storage.home("first").exists()
+    export.run(second.job_id)
+    second.refresh_from_db()
+    assert second.state == "published" and second.conversations == 2
+
+
+def test_a_job_that_is_cancelled_at_the_end_publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows.releasable()
+    first, flush = releases.start("first", None), storage.flush
+    monkeypatch.setattr(storage, "flush", lambda folder: (flush(folder), jobs.cancel(making.job(first), None)))
+    export.run(first.job_id)
+    first.refresh_from_db()
+    assert first.state == "failed" and not ReleaseFile.objects.exists() and not storage.home("first").exists()
+    assert making.job(first).message == "Cancelled by system."
