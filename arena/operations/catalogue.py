@@ -35,9 +35,13 @@ CATALOGUE = {
             "counter",
             [
                 ("agon_battles_total", "", "Battles begun by visitors."),
-                ("agon_turns_total", "", "Prompts sent, in battles of every origin."),
+                ("agon_turns_total", "", "Prompts sent by visitors."),
                 ("agon_votes_total", "choice ranked", "Votes cast by visitors."),
-                ("agon_replies_total", "state finish_reason error", "Answers that ended, with our own error codes."),
+                (
+                    "agon_replies_total",
+                    "state finish_reason error",
+                    "Answers to visitors that ended, with our own error codes.",
+                ),
                 ("agon_gate_blocks_total", "category", "Prompts that the gate kept from every model."),
                 ("agon_tokens_total", "deployment direction", "Tokens of answers that ended, in and out."),
                 ("agon_cost_total", "deployment", "Price of these tokens, in the currency of the price list."),

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import redis
-from django.db import connection
 from django.db.models import Count
 
 from arena import clock
@@ -19,6 +18,7 @@ from arena.ids import uuid7_floor
 from arena.models import Battle, GateBlock, Turn, VoteEvent
 from arena.models.battles import Origin
 from arena.models.votes import EventKind
+from arena.operations.answers import ask
 
 KEY, UNTIL = "ops:counters", "ops:counted-until"
 LAG = timedelta(seconds=5)
@@ -28,11 +28,11 @@ DURATION_S = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 REPLIES = """
 SELECT coalesce(deployment_id::text, ''), state, finish_reason, error, count(*),
   coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0)
-FROM arena_reply WHERE finished_at >= %s AND finished_at < %s GROUP BY 1, 2, 3, 4
+FROM {answers} WHERE finished_at >= %s AND finished_at < %s GROUP BY 1, 2, 3, 4
 """
 TIMES = """
 SELECT coalesce(deployment_id::text, ''), width_bucket(seconds, %s::float8[]), count(*), sum(seconds) FROM (
-  SELECT deployment_id, extract(epoch FROM {end} - started_at)::float8 AS seconds FROM arena_reply
+  SELECT deployment_id, extract(epoch FROM {end} - started_at)::float8 AS seconds FROM {answers}
   WHERE finished_at >= %s AND finished_at < %s AND state = 'done' AND {end} >= started_at) AS timed
 GROUP BY 1, 2
 """
@@ -68,7 +68,7 @@ def since(begin: datetime, end: datetime, prices: dict[str, dict[str, Any]]) -> 
     gained: Counter[Name] = Counter()
     live = Battle.objects.filter(created_at__gte=begin, created_at__lt=end, origin=Origin.LIVE)
     gained["battles",] += live.count()
-    gained["turns",] += Turn.objects.filter(id__gte=low, id__lt=high).count()
+    gained["turns",] += Turn.objects.filter(id__gte=low, id__lt=high, battle__origin=Origin.LIVE).count()
     cast = VoteEvent.objects.filter(id__gte=low, id__lt=high, kind=EventKind.CAST, origin=Origin.LIVE)
     for choice, ranked, n in cast.order_by().values_list("choice", "ranked").annotate(n=Count("id")):
         gained["votes", choice, "yes" if ranked else "no"] += n
@@ -82,7 +82,7 @@ def since(begin: datetime, end: datetime, prices: dict[str, dict[str, Any]]) -> 
 
 
 def _replies(gained: Counter[Name], begin: datetime, end: datetime, prices: dict[str, dict[str, Any]]) -> None:
-    for deployment, state, reason, error, n, tokens_in, tokens_out in _rows(REPLIES, begin, end):
+    for deployment, state, reason, error, n, tokens_in, tokens_out in ask(REPLIES, begin, end):
         gained["replies", state, reason, error] += n
         gained["tokens", deployment, "in"] += tokens_in
         gained["tokens", deployment, "out"] += tokens_out
@@ -92,12 +92,6 @@ def _replies(gained: Counter[Name], begin: datetime, end: datetime, prices: dict
 
 
 def _times(gained: Counter[Name], name: str, column: str, bounds: tuple[float, ...], *window: datetime) -> None:
-    for deployment, bucket, n, seconds in _rows(TIMES.format(end=column), list(bounds), *window):
+    for deployment, bucket, n, seconds in ask(TIMES, list(bounds), *window, end=column):
         gained[name, deployment, str(bucket)] += n
         gained[name, deployment, "sum"] += seconds
-
-
-def _rows(sql: str, *arguments: Any) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        return cursor.fetchall()

@@ -1,4 +1,4 @@
-"""Figures of the last hour and day: one range of the index over finished replies, and whole hours that are counted once."""
+"""Figures of the last hour and day: one range of the index over answers, and whole hours that are counted once."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from arena.ids import uuid7_floor
 from arena.models import Battle, VoteEvent
 from arena.models.battles import Origin
 from arena.models.votes import EventKind
+from arena.operations.answers import ask
 
 HOUR = timedelta(hours=1)
 HOURS = 24
@@ -19,16 +20,16 @@ LATENCY = """
 SELECT deployment_id::text, count(*), count(*) FILTER (WHERE state = 'failed' OR finish_reason = 'early'),
   percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM first_token_at - started_at)),
   percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - started_at))
-FROM arena_reply WHERE finished_at >= %s GROUP BY 1
+FROM {answers} WHERE finished_at >= %s GROUP BY 1
 """
 FAILURES = """
-SELECT CASE WHEN state = 'failed' THEN error ELSE finish_reason END, count(*) FROM arena_reply
+SELECT CASE WHEN state = 'failed' THEN error ELSE finish_reason END, count(*) FROM {answers}
 WHERE finished_at >= %s AND (state = 'failed' OR finish_reason IN ('early', 'blocked')) GROUP BY 1 ORDER BY 2 DESC LIMIT 30
 """
 SERVICE = """
-SELECT turn.{column}::text, count(*), coalesce(sum(reply.tokens_in), 0), coalesce(sum(reply.tokens_out), 0)
-FROM arena_reply reply JOIN arena_turn turn ON turn.id = reply.turn_id WHERE reply.finished_at >= %s
-GROUP BY 1 ORDER BY coalesce(sum(reply.tokens_in), 0) + 2 * coalesce(sum(reply.tokens_out), 0) DESC, 1 LIMIT %s
+SELECT {column}::text, count(*), coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0)
+FROM {answers} WHERE finished_at >= %s
+GROUP BY 1 ORDER BY coalesce(sum(tokens_in), 0) + 2 * coalesce(sum(tokens_out), 0) DESC, 1 LIMIT %s
 """
 
 
@@ -38,24 +39,18 @@ def figures(before: dict[str, Any]) -> dict[str, Any]:
     return {
         "at": clock.now().isoformat(timespec="seconds"),
         "latency": latency(since),
-        "failures": _rows(FAILURES, since),
+        "failures": ask(FAILURES, since),
         "clients": [client_name(name) | row for name, row in _service("visitor_id", since)],
         "groups": [group_name(name) | row for name, row in _service("group", since)],
         "hours": hours(before.get("hours", {})),
     }
 
 
-def _rows(sql: str, *arguments: Any) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        return cursor.fetchall()
-
-
 def latency(since: datetime) -> dict[str, dict[str, Any]]:
     """Per deployment id: replies, those that failed or broke off, and p50 and p95 in seconds (None = no reply had one)."""
     return {
         deployment or "": {"replies": n, "failed": failed, "first": first, "full": full}
-        for deployment, n, failed, first, full in _rows(LATENCY, since)
+        for deployment, n, failed, first, full in ask(LATENCY, since)
     }
 
 
@@ -64,7 +59,7 @@ def _service(column: str, since: datetime) -> list[tuple[str | None, dict[str, i
     quoted = connection.ops.quote_name(column)
     return [
         (name, {"replies": n, "tokens_in": i, "tokens_out": o, "cost": i + 2 * o})
-        for name, n, i, o in _rows(SERVICE.format(column=quoted), since, TOP)
+        for name, n, i, o in ask(SERVICE, since, TOP, column=quoted)
     ]
 
 

@@ -13,12 +13,12 @@ import django
 import redis
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
 from arena import clock
 from arena.ids import uuid7_floor
-from arena.models import Appeal, Conversation, Job, Message, Report, SiteConfig, Turn, VoteEvent
-from arena.models.battles import TurnState
+from arena.models import Appeal, Battle, Conversation, Job, Message, Report, Side, SiteConfig, Turn, VoteEvent
+from arena.models.battles import Origin, TurnState
 from arena.models.conversations import Verdict
 from inference.models import Deployment, EngineEndpoint
 
@@ -57,17 +57,25 @@ def turns() -> dict[str, Any]:
 
 
 def backlog() -> dict[str, int]:
-    """What waits for a person or for a job; MANY means that many or more."""
-    conversations = Conversation.objects.filter(erased_at__isnull=True)
-    recent = Message.objects.filter(id__gte=uuid7_floor(clock.now() - ENRICHED_WITHIN))
+    """What waits for a person or for a job; MANY means that many or more. Nobody decides on the demo's conversations."""
+    said = Conversation.objects.filter(erased_at__isnull=True)
+    recent = Message.objects.filter(id__gte=uuid7_floor(clock.now() - ENRICHED_WITHIN)).exclude(text="")
     return {
         "reports": _count(Report.objects.filter(decision="")),
         "appeals": _count(Appeal.objects.filter(decision="")),
-        "flagged": _count(conversations.filter(verdict=Verdict.FLAGGED)),
-        "pending": _count(conversations.filter(verdict=Verdict.PENDING)),
-        "unenriched": _count(recent.filter(enrichment__isnull=True)),
+        "flagged": _count_live(said.filter(verdict=Verdict.FLAGGED), "pk"),
+        "pending": _count_live(said.filter(verdict=Verdict.PENDING), "pk"),
+        "unenriched": _count_live(recent.filter(enrichment__isnull=True), "conversation"),
         "votes_uncounted": _count(VoteEvent.objects.filter(absorbed=False)),
     }
+
+
+def _count_live(rows: QuerySet[Any], conversation: str) -> int:
+    """Rows whose `conversation` is a side of a live battle."""
+    here = (
+        Battle.objects.filter(origin=Origin.LIVE, **{f"conversation_{side}": OuterRef(conversation)}) for side in Side
+    )
+    return min(MANY, sum(_count(rows.filter(Exists(battle))) for battle in here))
 
 
 def _count(rows: QuerySet[Any]) -> int:
