@@ -162,3 +162,10 @@ def test_everything_the_clock_starts_is_a_task_and_fits_have_their_own_queue() -
     app.loader.import_default_modules()
     assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= set(app.tasks)
     assert app.amqp.router.route({}, "ranking.tasks.refit")["queue"].name == "rank"
+
+
+def test_what_the_clock_starts_does_not_pile_up_while_no_worker_reads() -> None:
+    from django.conf import settings
+
+    for name, entry in settings.CELERY_BEAT_SCHEDULE.items():
+        assert 0 < entry["options"]["expires"] <= max(entry["schedule"], 10), name
