@@ -24,6 +24,7 @@ from arena.audit import Actor
 from arena.celery import app
 from arena.models import Job
 from arena.models.operations import JobState
+from inference.logs import describe
 
 log = logging.getLogger(__name__)
 BEAT_S = 2.0  # progress is stored at most this often
@@ -82,7 +83,7 @@ def running(job_id: UUID) -> Iterator[Progress | None]:
         log.warning("job %s was cancelled", job_id)
     except Exception as error:
         log.exception("job %s failed", job_id)
-        fail(job_id, f"{type(error).__name__}: {error}")
+        fail(job_id, describe(error))  # its own words could quote a text, and whoever sees jobs may read none
         raise
     else:
         _end(job_id, JobState.DONE)

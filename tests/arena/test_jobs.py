@@ -1,18 +1,20 @@
 """Jobs: claimed once, watched while they run, swept when their worker dies, cancelled by hand; and their page."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import redis
 from django.conf import settings as live_settings
 from django.contrib.auth.models import Group, User
-from django.db import connections
+from django.db import IntegrityError, connections, transaction
 from django.test import Client
 from django.urls import reverse
 
 from arena import clock, jobs
-from arena.models import AuditEntry, Job
+from arena.models import AuditEntry, Job, Message
 from arena.moderation.policy import PolicyError
 
 pytestmark = pytest.mark.django_db
@@ -114,9 +116,17 @@ def test_progress_is_stored_with_a_sign_of_life_and_not_too_often(monkeypatch: p
 
 def test_an_error_ends_the_row_and_is_raised() -> None:
     job = queued()
-    with pytest.raises(ValueError, match="no space"), jobs.running(job.pk):
-        raise ValueError("no space left")
-    assert (fresh(job).state, fresh(job).message) == ("failed", "ValueError: no space left")
+    with pytest.raises(OSError), jobs.running(job.pk):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert (fresh(job).state, fresh(job).message) == ("failed", "OSError: No space left on device")
+
+
+def test_an_error_that_quotes_a_text_leaves_none_of_it_where_operators_look() -> None:
+    job = queued()
+    with pytest.raises(IntegrityError), jobs.running(job.pk), transaction.atomic():
+        Message.objects.create(conversation_id=uuid4(), position=-1, role="user", text="my secret diary")
+    message = fresh(job).message
+    assert "diary" not in message and "SQLSTATE 23514" in message and "arena_message" in message
 
 
 def test_a_worker_that_dies_is_noticed(settings) -> None:
