@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import ceil
 
 from django.conf import settings
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 from django.utils.cache import get_conditional_response
@@ -16,6 +17,7 @@ from redis import RedisError
 
 from arena import addresses, limits
 from arena.problems import MEDIA_TYPE, problem
+from arena.views.errors import RETRY_AFTER_S
 
 log = logging.getLogger(__name__)
 PREFIX = "/api/v"
@@ -43,7 +45,8 @@ class ApiEdge:
         request.COOKIES = {}
         response = self.get_response(request)
         if response.status_code >= 400 and response["Content-Type"] != MEDIA_TYPE:
-            response = problem(response.status_code)
+            later = {"Retry_After": response["Retry-After"]} if response.has_header("Retry-After") else {}
+            response = problem(response.status_code, **later)
         for name in INTERNAL:
             del response[name]
         response.cookies.clear()
@@ -66,7 +69,10 @@ def _refused(request: HttpRequest) -> HttpResponse | None:
         return problem(405, Allow=METHODS)
     if not request.accepts("application/json"):
         return problem(406)
-    wait = _wait(request)
+    try:
+        wait = _wait(request)
+    except Error:  # the database is away, which an address is named by and everything is read from
+        return problem(503, Retry_After=str(RETRY_AFTER_S))
     return problem(429, Retry_After=str(ceil(wait))) if wait else None
 
 
@@ -76,7 +82,10 @@ def _preflight() -> HttpResponse:
 
 
 def _wait(request: HttpRequest) -> float:
-    """Seconds until this network may ask again. While Valkey is down nobody waits: what is read here is public anyway."""
+    """Seconds until this network may ask again. While Valkey is down nobody waits: what is read here is public anyway.
+
+    Raises django.db.Error.
+    """
     group = addresses.group_key(addresses.client_prefix(request))
     bucket = limits.Bucket(f"api:{group}", settings.API_BURST, settings.API_PER_MINUTE)
     try:

@@ -32,9 +32,9 @@ class Problem(Schema):
 
 
 def problem(status: int, detail: str = "", **headers: str) -> HttpResponse:
-    """An answer in that shape. `detail` defaults to this site's words for the status."""
+    """An answer in that shape, which no cache may keep. `detail` defaults to this site's words for the status."""
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail or SAID.get(status, ""))
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    names = {"Cache-Control": "no-store"} | {name.replace("_", "-"): value for name, value in headers.items()}
     return HttpResponse(json.dumps(body.dict()), status=status, content_type=MEDIA_TYPE, headers=names)
 
 

@@ -5,7 +5,7 @@ from django.db import InternalError, OperationalError, connection
 from django.test import Client
 from psycopg.errors import ReadOnlySqlTransaction
 
-from arena import visitors
+from arena import address_keys, visitors
 from arena.models import Consent, Message, Turn, Visitor
 from tests import factories
 
@@ -28,6 +28,21 @@ def test_a_database_that_is_away_is_an_outage_not_a_bug(browser: Client, monkeyp
     assert page["Retry-After"] == "30"
     assert "Try again in a minute" in page.content.decode() and "refused" not in page.content.decode()
     assert browser.get("/api/v1/leaderboard")["Content-Type"] == "application/problem+json"
+
+
+def test_the_api_says_so_itself_also_when_it_cannot_name_the_address(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise OperationalError("connection refused")
+
+    for place in ("ranking.published.current", "arena.address_keys._newest"):  # the second stands before the limits
+        address_keys.forget()
+        monkeypatch.setattr(place, away)
+        answer = browser.get("/api/v1/leaderboard")
+        assert (answer.status_code, answer["Content-Type"]) == (503, "application/problem+json"), place
+        assert (answer["Retry-After"], answer["Access-Control-Allow-Origin"]) == ("30", "*"), place
+        assert answer["Cache-Control"] == "no-store" and b"refused" not in answer.content
 
 
 def test_any_other_failure_stays_a_500(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
