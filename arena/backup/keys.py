@@ -4,7 +4,7 @@
 |---|---|
 | seal key | the API keys of endpoints and the address keys cannot be opened; they must be entered again, prefix bans end |
 | secret key | every visitor becomes a stranger to their own battles; staff sign in again; recovery codes open nothing |
-| release key | conversations that are published again get other ids than in earlier releases |
+| release key | no further release can be made: its ids would not be those of the earlier ones |
 """
 
 import os
@@ -55,7 +55,9 @@ def wanted(archive: Verified) -> dict[str, str]:
 
 def _values(archive: Verified, name: str) -> list[str]:
     """[] for an archive that was made without keys."""
-    return archive.read(f"{KEYS}{name}").decode().split() if f"{KEYS}{name}" in archive.files else []
+    if f"{KEYS}{name}" not in archive.files:
+        return []
+    return archive.read(f"{KEYS}{name}").decode().rstrip("\n").split("\n")
 
 
 def _given(name: str) -> bool:

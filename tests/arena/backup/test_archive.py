@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_django import Settings
 
-from arena.backup import BackupRefused, archive, taking
+from arena.backup import BackupRefused, archive, keys, taking
 
 MEMBERS = [
     ("database.dump", b"d" * 5000),
@@ -129,3 +130,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(BackupRefused, match="is full"):
         taking.take(tmp_path / "agon.backup")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_with_spaces_are_the_same_keys(tmp_path: Path, settings: Settings) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "correct horse battery staple", ["an older one"]
+    archive.write(tmp_path / "whole", keys.members(), {})
+    assert keys.wanted(archive.verify(tmp_path / "whole")) == {}
