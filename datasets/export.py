@@ -75,6 +75,10 @@ def _said(give_up: Callable[[str], object]) -> Iterator[None]:
 
 def build(release: Release, progress: Progress) -> None:
     """Write and publish a release. Raises ReleaseFailed, OSError, PolicyError or Cancelled; then nothing was published."""
+    if not releases.same_key():
+        raise ReleaseFailed(
+            "AGON_RELEASE_KEY of this worker is not the key of the earlier releases. Nothing was published."
+        )
     place = storage.workplace(progress.job.pk)
     try:
         since = clock.now()

@@ -57,8 +57,7 @@ def _may_start(taken: Release | None) -> None:
         )
     if Release.objects.filter(state=ReleaseState.BUILDING).exists():
         raise Refused(409, "busy", _("Another release is being written. Wait until it has ended."))
-    known = ReleasedConversation.objects.order_by("pk").first()
-    if known and known.public_id != public_id(known.conversation_id):
+    if not same_key():
         raise Refused(
             503,
             "key",
@@ -66,6 +65,12 @@ def _may_start(taken: Release | None) -> None:
                 "AGON_RELEASE_KEY is not the key of the earlier releases, so every conversation would get a new id. Restore it."
             ),
         )
+
+
+def same_key() -> bool:
+    """Whether this process has the key of the earlier releases; True before the first one."""
+    known = ReleasedConversation.objects.order_by("pk").first()
+    return known is None or known.public_id == public_id(known.conversation_id)
 
 
 def _policy() -> str:

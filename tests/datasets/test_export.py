@@ -424,3 +424,14 @@ def test_a_job_that_is_cancelled_at_the_end_publishes_nothing(monkeypatch: pytes
     first.refresh_from_db()
     assert first.state == "failed" and not ReleaseFile.objects.exists() and not storage.home("first").exists()
     assert making.job(first).message == "Cancelled by system."
+
+
+def test_a_worker_with_another_key_publishes_nothing(settings: Settings) -> None:
+    """The page that starts a release asks the same of its own process, which may have been given another file."""
+    rows.releasable()
+    making.make("first")
+    second = releases.start("second", None)
+    settings.RELEASE_KEY = "another key"
+    export.run(second.job_id)
+    second.refresh_from_db()
+    assert second.state == "failed" and "AGON_RELEASE_KEY of this worker" in making.job(second).message
