@@ -15,12 +15,14 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from inference.models import Deployment, EngineEndpoint, Spend
 
 MILLION = Decimal(1_000_000)
 STEP = Decimal("0.000001")  # the column's; costs are rounded up to it, so that many small ones cannot pass for free
+MOST = Decimal("99999999.999999")  # what the column holds, and more than any cap
 BYTES_PER_TOKEN = 3  # of UTF-8: a little more than English needs, about one token per letter of Chinese
 
 
@@ -81,7 +83,8 @@ def _add(deployment: Deployment, use: Use, day: date) -> None:
         "tokens_out": use.tokens_out,
         "cost": cost(deployment, use.tokens_in, use.tokens_out),
     }
-    added = {name: F(name) + amount for name, amount in amounts.items()}
+    added: dict[str, Any] = {name: F(name) + amount for name, amount in amounts.items()}
+    added["cost"] = Least(added["cost"], MOST)
     if not rows.update(**added):
         Spend.objects.bulk_create([Spend(endpoint_id=deployment.endpoint_id, day=day)], ignore_conflicts=True)
         rows.update(**added)

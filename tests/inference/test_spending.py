@@ -73,6 +73,15 @@ def test_small_answers_are_rounded_up_not_away() -> None:
     assert spent().cost == Decimal("0.000003")
 
 
+def test_a_sum_that_the_column_cannot_hold_stops_at_its_end_and_stores_the_answer() -> None:
+    """Prices in small currencies, or an endpoint that tells nonsense: an error here would lose what the model wrote."""
+    one = deployment(price_out="999999.9999", daily_cap="99999999.99")
+    for _ in range(2):
+        spending.charge(one.pk, 0, 2**31 - 1)
+    assert (spent().cost, spent().requests) == (spending.MOST, 2)
+    assert spending.over_cap() == {"vendor"}
+
+
 def test_a_day_ends_at_midnight_utc() -> None:
     one = deployment(daily_cap="2")
     spending.charge(one.pk, 2_000_000, 0, EVENING)
