@@ -79,10 +79,11 @@ def _address_hashes(moment: datetime, most: int) -> int:
 
 
 def _abandoned_texts(moment: datetime, most: int) -> int:
-    """Battles that nobody voted on and nobody gave for publication; one that is in use waits for tomorrow."""
+    """Battles that nobody voted on and nobody gave for publication; one that is in use, or reported and not decided, waits."""
     left = Battle.objects.filter(origin=Origin.LIVE, void_reason=VoidReason.ABANDONED, created_at__lt=moment)
-    kept = left.filter(conversation_a__erased_at__isnull=True).exclude(consent__publish=True).order_by("created_at")
-    return sum(_erased(battle) for battle in kept[:most])
+    reported = Exists(Report.objects.filter(reply__turn__battle=OuterRef("pk"), decision=""))
+    kept = left.filter(~reported, conversation_a__erased_at__isnull=True).exclude(consent__publish=True)
+    return sum(_erased(battle) for battle in kept.order_by("created_at")[:most])
 
 
 def _erased(battle: Battle) -> bool:

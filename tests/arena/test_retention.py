@@ -12,9 +12,9 @@ from django.conf import settings as site
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 
-from arena import bans, clock, erasure, retention, votes
+from arena import bans, battles, clock, complaints, erasure, retention, votes
 from arena.errors import Refused
-from arena.models import Appeal, AuditEntry, Ban, Battle, Consent, GateBlock, Job, Message, Report, Turn, Visitor
+from arena.models import Appeal, AuditEntry, Ban, Battle, Consent, GateBlock, Job, Message, Reply, Report, Turn, Visitor
 from arena.models.battles import BattleState, VoidReason
 from arena.processes import Layout, workers
 from tests import factories
@@ -122,6 +122,15 @@ def test_a_battle_that_is_in_use_waits_for_tomorrow(monkeypatch: pytest.MonkeyPa
         assert "texts of abandoned battles" not in taken()
     assert taken()["texts of abandoned battles"] == 1
     assert texts(battle) == {""}
+
+
+def test_a_reported_text_stays_until_somebody_has_decided() -> None:
+    battle = abandoned(91)
+    report = battles.report(Reply.objects.filter(turn__battle=battle)[0], battle.visitor, "harmful", "Look at this.")
+    assert "texts of abandoned battles" not in taken()
+    assert "An answer." in texts(battle) and Report.objects.get().text == "Look at this."
+    complaints.decide(report, User.objects.create_user("ada", is_staff=True), "dismissed", "")
+    assert taken()["texts of abandoned battles"] == 1 and texts(battle) == {""}
 
 
 def test_visitors_that_only_looked_go() -> None:
