@@ -201,7 +201,7 @@ MODERATION_TIMEOUT_S = env.seconds("AGON_MODERATION_TIMEOUT_S", 10.0)
 MODERATION_TRIES = env.number("AGON_MODERATION_TRIES", 2, least=1)
 MODERATION_RETRY_AFTER_S = env.seconds("AGON_MODERATION_RETRY_AFTER_S", 5.0)
 MODERATION_RUN_S = env.seconds("AGON_MODERATION_RUN_S", 20.0)
-MODERATION_ATTEMPTS = env.number("AGON_MODERATION_ATTEMPTS", 5, least=1)
+MODERATION_ATTEMPTS = env.number("AGON_MODERATION_ATTEMPTS", 12, least=1)  # spread over a day and a half
 MODERATION_BACKOFF_S = env.seconds("AGON_MODERATION_BACKOFF_S", 60.0)
 if MODERATION_BACKEND not in ("", "openai"):
     raise ImproperlyConfigured("AGON_MODERATION_BACKEND: write openai, or leave it out")

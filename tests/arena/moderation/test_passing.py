@@ -16,7 +16,7 @@ from arena.env import Env
 from arena.models import Battle, Conversation, Message, ModerationRecord
 from arena.models.conversations import Verdict
 from arena.models.moderation import Standing
-from arena.moderation import decisions, enrichment, passing, policy
+from arena.moderation import decisions, enrichment, passing, policy, verdicts
 from tests import factories
 from tests.arena.moderation.backends.server import Answer, Endpoint, answers, raw, result, serving
 
@@ -119,6 +119,25 @@ def test_failures_come_again_later_and_not_for_ever(
     assert len(tried) >= 3
     counts = [m.moderation.count() for m in Message.objects.all()]
     assert counts == [3] * 4, "given up: a moderator must look"
+
+
+def test_a_day_without_the_backend_leaves_nothing_to_moderators(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, battle = now(), factories.ready()
+    decisions.pass_battles([battle], None)
+    one = Message.objects.filter(conversation=battle.conversation_b_id).last()
+    assert one is not None
+    one.moderation.all().delete()
+    verdicts.settle([one.conversation_id])
+    endpoint.script = [raw("", 503)]
+    for minute in (1, 3, 6, 12, 24, 45, 90, 180, 360, 720, 1440, 2880):  # whenever a pause is over
+        moment = begun + timedelta(minutes=10 + minute)
+        monkeypatch.setattr(clock, "now", lambda at=moment: at)
+        endpoint.script = endpoint.script if minute <= 1440 else [answers()]
+        passing.run()
+        one.moderation.filter(created_at__lt=begun + timedelta(minutes=10)).update(created_at=moment)
+    assert set(one.moderation.values_list("standing", flat=True)) == {Standing.ERROR, Standing.PASSED}
 
 
 def test_after_a_failure_a_later_pass_counts(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
