@@ -16,7 +16,6 @@ HEAD = (
     "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
 PING, PONG, MASKED = 0x89, 0x8A, 0x80
-AT_ONCE = 32
 
 
 def opened(port: int) -> socket.socket | None:
@@ -43,20 +42,29 @@ def pongs(data: bytes) -> bytes:
 
 
 def main(port: int, count: int) -> None:
-    sockets = {client.fileno(): client for client in (opened(port) for _ in range(count)) if client}
-    print("open", len(sockets), flush=True)
+    sockets: dict[int, socket.socket] = {}
     poll = select.epoll()
+    for _ in range(count):
+        if client := opened(port):
+            sockets[client.fileno()] = client
+            poll.register(client.fileno(), select.EPOLLIN)
+        pump(poll, sockets, 0)
+    print("open", len(sockets), flush=True)
     poll.register(0, select.EPOLLIN | select.EPOLLHUP)
-    for number in sockets:
-        poll.register(number, select.EPOLLIN)
-    while True:
-        for number, _ in poll.poll():
-            if number == 0 and not os.read(0, 100):
-                print("alive", len(sockets), flush=True)
-                return
-            if number and not serve(sockets[number]):
-                poll.unregister(number)
-                sockets.pop(number).close()
+    while pump(poll, sockets, None):
+        pass
+    print("alive", len(sockets), flush=True)
+
+
+def pump(poll: select.epoll, sockets: dict[int, socket.socket], timeout: float | None) -> bool:
+    """Serve what has come; False when our own input was closed."""
+    for number, _ in poll.poll(timeout):
+        if number == 0 and not os.read(0, 100):
+            return False
+        if number and not serve(sockets[number]):
+            poll.unregister(number)
+            sockets.pop(number).close()
+    return True
 
 
 def serve(client: socket.socket) -> bool:
