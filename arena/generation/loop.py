@@ -31,7 +31,7 @@ from inference.targets import open_dispatcher
 
 log = logging.getLogger(__name__)
 RECONNECT_S = 0.5
-BUSY = 3.0  # a tick may take a third of its period; the rest is for reading what the engines say
+BUSY = 1.25  # a tick may take four fifths of its period; the rest is for what else the loop does
 
 
 class GenerationLoop:
