@@ -21,7 +21,6 @@ from arena.models.votes import EventKind
 
 log = logging.getLogger(__name__)
 REFIT, QUEUE = "ranking.tasks.refit", "rank"
-NAMED = 200  # votes that one entry of the trail names; it always says how many there were
 
 
 def void_battle(battle: Battle, actor: Actor, reason: str) -> None:
@@ -48,8 +47,8 @@ def void_votes_of(visitor: Visitor, actor: Actor, reason: str) -> int:
     with transaction.atomic():
         voided = _void(Vote.objects.filter(visitor=visitor))
         if voided:
-            named = {"votes": len(voided), "battles": [str(vote.battle_id) for vote in voided[:NAMED]]}
-            audit.record(actor, "void votes", visitor, named, {"votes": 0}, reason)
+            # A number only: the events name the votes, and the trail must not tie them to a visitor who is deleted later.
+            audit.record(actor, "void votes", visitor, {"votes": len(voided)}, {"votes": 0}, reason)
             transaction.on_commit(ask_for_a_fit)
     return len(voided)
 

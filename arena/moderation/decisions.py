@@ -3,14 +3,11 @@
 The battle's row is held while its messages are judged, so none can be added between reading and passing.
 """
 
-from collections.abc import Iterable, Mapping
-from types import EllipsisType
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from arena import audit
@@ -29,16 +26,14 @@ def pass_battles(
     battles: Iterable[Battle | UUID],
     moderator: User | None,
     reason: str = "",
-    seen: Mapping[UUID, UUID | None] | None = None,
 ) -> int:
     """Pass every message of these battles as they read now, all or none; returns how many battles.
 
-    `seen` gives, by battle, the newest human record that the moderator's page showed (None: it showed none). Refused 409 when a
-    colleague has decided since (who and when) or answers are being written; 400 for more than MOST; 410 when one is gone.
+    Refused 409 while answers are being written, 400 for more than MOST, 410 when one is gone. Whether a colleague was first is
+    asked by the pages that people decide on (`arena/desk/deciding.py`), under the same lock.
     """
     chosen = lock(battles)
     for battle in chosen:
-        _unchanged(battle, ... if seen is None else seen.get(battle.pk))
         if battle.state == BattleState.STREAMING or battle.turns.exclude(state=TurnState.DONE).exists():
             raise Refused(
                 409, "writing", _("Answers are still being written. Pass the conversation when they are complete.")
@@ -54,16 +49,14 @@ def block_battle(
     moderator: User | None,
     reason: str,
     category: str = "",
-    seen: UUID | EllipsisType | None = ...,
 ) -> None:
     """Block every message of a battle, also while more are being written: the block of one holds for the whole conversation.
 
-    Refused 400 without a reason; 409 and 410 as for `pass_battles`.
+    Refused 400 without a reason, 410 when it is gone.
     """
     if not reason.strip():
         raise Refused(400, "reason", _("Say why: the reason is kept with the record."))
     (held,) = lock([battle])
-    _unchanged(held, seen)
     _write(held, moderator, Standing.HUMAN_BLOCKED, "block", reason, [category] if category else [])
 
 
@@ -79,24 +72,10 @@ def lock(battles: Iterable[Battle | UUID]) -> list[Battle]:
 
 
 def newest(battle: Battle) -> ModerationRecord | None:
-    """The newest word of a moderator on any of a battle's messages: pages carry its id as `seen`."""
+    """The newest word of a moderator on any of a battle's messages."""
     sides = [battle.conversation_a_id, battle.conversation_b_id]
     said = ModerationRecord.objects.filter(backend=verdicts.HUMAN, message__conversation__in=sides)
     return said.select_related("moderator").order_by("-created_at", "-pk").first()
-
-
-def _unchanged(battle: Battle, seen: UUID | EllipsisType | None) -> None:
-    if isinstance(seen, EllipsisType):
-        return
-    last = newest(battle)
-    if last is None or last.pk == seen:
-        return
-    words = _("%(who)s decided this at %(time)s: %(decision)s. Look again before you change it.") % {
-        "who": last.moderator.get_username() if last.moderator else _("A former colleague"),
-        "time": date_format(localtime(last.created_at), "Y-m-d H:i"),
-        "decision": last.get_standing_display(),
-    }
-    raise Refused(409, "decided", words)
 
 
 def _write(

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from arena import battles
+from arena.desk import deciding
 from arena.errors import Refused
 from arena.ids import uuid4
 from arena.models import AuditEntry, Battle, Message, ModerationRecord, Visitor
@@ -63,18 +64,23 @@ def test_a_block_needs_a_reason(ada: User, reason: str) -> None:
 
 
 def test_whoever_looked_before_a_colleague_decided_is_told_who_did(ada: User) -> None:
-    battle, untouched = factories.ready(), factories.ready()
+    battle = factories.ready()
+    looked = deciding.marks([battle])[battle.pk]
     bob = User.objects.create(username="bob")
-    decisions.block_battle(battle, bob, "Bad", seen=None)
+    deciding.decide(battle, bob, deciding.BLOCK, "Bad", looked)
     with pytest.raises(Refused, match="bob decided this at .*blocked by a moderator") as refused:
-        decisions.pass_battles([untouched, battle], ada, seen={untouched.pk: None, battle.pk: None})
+        deciding.decide(battle, ada, deciding.PASS, "", looked)
     assert refused.value.status == 409
-    assert stored(untouched) == {Verdict.PENDING}, "all or none"
+    assert stored(battle) == {Verdict.BLOCKED}
+    deciding.decide(battle, ada, deciding.PASS, "", deciding.marks([battle])[battle.pk])
+    assert stored(battle) == {Verdict.PASSED}
+
+
+def test_all_of_a_call_are_passed_or_none(ada: User) -> None:
+    done, writing = factories.ready(), factories.started().battle
     with pytest.raises(Refused):
-        decisions.block_battle(battle, ada, "Worse", seen=uuid4())
-    newest = decisions.newest(battle)
-    assert newest is not None
-    assert decisions.pass_battles([battle], ada, seen={battle.pk: newest.pk}) == 1
+        decisions.pass_battles([done, writing], ada)
+    assert stored(done) == {Verdict.PENDING}
 
 
 def test_what_is_being_written_is_not_passed_but_can_be_blocked(ada: User) -> None:
@@ -151,13 +157,16 @@ def test_of_a_pass_and_a_new_turn_at_once_neither_slips_through() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_moderators_at_once_only_one_decides() -> None:
     battle = factories.ready()
+    looked = deciding.marks([battle])[battle.pk]
     people = [User.objects.create(username=name) for name in ("ada", "bob", "eve")]
 
     def give(person: User) -> bool:
         try:
-            return decisions.pass_battles([battle], person, seen={battle.pk: None}) == 1
+            deciding.decide(battle, person, deciding.PASS, "", looked)
         except Refused:
             return False
+        else:
+            return True
         finally:
             connection.close()
 
