@@ -125,10 +125,20 @@ class Deployment(models.Model):
     upstream_name = models.CharField(max_length=200, help_text=_("What to send as `model`."))
     priority = models.PositiveSmallIntegerField(default=100, help_text=_("Lower is preferred."))
     price_in = models.DecimalField(
-        _("price per 1M input tokens"), max_digits=10, decimal_places=4, null=True, blank=True
+        _("price per 1M input tokens"),
+        max_digits=10,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
     )
     price_out = models.DecimalField(
-        _("price per 1M output tokens"), max_digits=10, decimal_places=4, null=True, blank=True
+        _("price per 1M output tokens"),
+        max_digits=10,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
     )
     enabled = models.BooleanField(default=True)
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
@@ -279,3 +280,11 @@ def test_a_cap_that_makes_no_sense_is_refused(operator: Client, cap: str) -> Non
         b"errornote" in operator.post(reverse("admin:inference_engineendpoint_add"), FORM | {"daily_cap": cap}).content
     )
     assert not EngineEndpoint.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["price_in", "price_out"])
+def test_a_price_below_zero_is_refused(name: str) -> None:
+    one = deployment(**{name: "-0.0001"})
+    with pytest.raises(ValidationError) as refused:
+        one.full_clean()
+    assert name in refused.value.message_dict
