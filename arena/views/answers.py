@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from arena.errors import Refused
-from arena.models import Battle
+from arena.models import Battle, Vote
 from arena.views.access import Request, wants_fragment
 from arena.views.scene import scene_context
 
@@ -27,10 +27,10 @@ def go(request: Request, name: str, *args: Any) -> HttpResponse:
     return SeeOther(url)
 
 
-def show(request: Request, battle: Battle) -> HttpResponse:
+def show(request: Request, battle: Battle, vote: Vote | None = None) -> HttpResponse:
     """The battle as it is now, after a change."""
     if wants_fragment(request):
-        return render(request, "battle/page.html#battle", scene_context(battle))
+        return render(request, "battle/page.html#battle", scene_context(battle, vote))
     return SeeOther(reverse("battle", args=[battle.pk]))
 
 

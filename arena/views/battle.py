@@ -104,8 +104,8 @@ def retry(request: Request, battle: Battle) -> HttpResponse:
 @access.taking_part
 @access.owned
 def vote(request: Request, battle: Battle) -> HttpResponse:
-    votes.cast_vote(battle, request.POST.get("choice", ""), access.number(request))
-    return show(request, battle)
+    vote = votes.cast_vote(battle, request.POST.get("choice", ""), access.number(request))
+    return show(request, vote.battle or battle, vote)
 
 
 @require_POST

@@ -59,8 +59,12 @@ class Exchange:
 class Scene:
     """A battle as its owner sees it."""
 
-    def __init__(self, battle: Battle) -> None:
+    def __init__(self, battle: Battle, vote: Vote | None = None) -> None:
+        """`vote`: the one that has just been cast on `battle`, with the contestants that it was cast on."""
         self.battle = battle
+        self.just_voted = vote is not None
+        if vote is not None:
+            self.vote = vote
 
     @cached_property
     def exchanges(self) -> list[Exchange]:
@@ -162,10 +166,15 @@ class Scene:
         """The contestants by side; empty until the vote is stored."""
         if not self.revealed:
             return {}
-        ids = {Side.A: self.battle.revision_a_id, Side.B: self.battle.revision_b_id}
-        revisions = ContestantRevision.objects.select_related("contestant").in_bulk(ids.values())
         first_words = self._first_words()
-        return {side: _card(revisions[key], first_words.get(side)) for side, key in ids.items()}
+        return {side: _card(revision, first_words.get(side)) for side, revision in self._revisions().items()}
+
+    def _revisions(self) -> dict[str, ContestantRevision]:
+        if self.just_voted:
+            return {side: self.battle.revision(side) for side in Side}
+        ids = {Side.A: self.battle.revision_a_id, Side.B: self.battle.revision_b_id}
+        found = ContestantRevision.objects.select_related("contestant").in_bulk(ids.values())
+        return {side: found[key] for side, key in ids.items()}
 
     def _first_words(self) -> dict[str, float]:
         """Seconds to the first word of each side, in the last turn before the reveal."""
@@ -208,7 +217,11 @@ def _card(revision: ContestantRevision, first_word_s: float | None) -> Card:
     )
 
 
-def scene_context(battle: Battle) -> dict[str, Any]:
-    """Template context of the battle page and of its part; `key` is fresh for the next send."""
-    battle.refresh_from_db()
-    return {"scene": Scene(battle), "battle_id": battle.pk, "key": uuid4(), "limit": settings.PROMPT_MAX_CHARS}
+def scene_context(battle: Battle, vote: Vote | None = None) -> dict[str, Any]:
+    """Template context of the battle page and of its part; `key` is fresh for the next send.
+
+    A battle that `vote` has just been cast on is as its transaction has left it; any other one is read again.
+    """
+    if vote is None:
+        battle.refresh_from_db()
+    return {"scene": Scene(battle, vote), "battle_id": battle.pk, "key": uuid4(), "limit": settings.PROMPT_MAX_CHARS}
