@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -179,6 +180,23 @@ def test_production_without_a_secret_refuses(folder: Path) -> None:
     done = Up(folder / "taken", *LIGHT, env={"AGON_ENV": "production", "AGON_SECRET_KEY": ""}).run()
     assert done.returncode == 1
     assert "AGON_SECRET_KEY is unset" in done.stderr
+
+
+def test_the_engines_rows_follow_a_folder_that_moved_without_the_demo_too(folder: Path) -> None:
+    """A restore on another machine, or a var/ elsewhere: else every battle asks a socket that is not there."""
+    with Up(folder / "before", "--processes", "web,beat") as up:
+        up.wait_for(r"Ready in ")
+    (folder / "before").rename(folder / "after")
+    ask = "from inference.models import EngineEndpoint; print(EngineEndpoint.objects.get().base_url)"
+    with Up(folder / "after", *LIGHT) as up:
+        up.wait_for(r"Ready in ")
+        told = subprocess.check_output(
+            [sys.executable, "manage.py", "shell", "-v", "0", "-c", ask],
+            env=up.environment(),
+            cwd=paths.PROJECT,
+            text=True,
+        )
+    assert told.strip() == f"unix://{folder / 'after' / 'run' / 'engine.sock'}"
 
 
 def test_fresh_asks_and_wipes(folder: Path) -> None:

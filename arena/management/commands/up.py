@@ -99,6 +99,7 @@ class Command(BaseCommand):
             installation.collect_static()
         if not self.options["no_demo"]:
             installation.seed_demo()
+        installation.follow_engine()
         login = accounts.one_time_login_path()
         installation.disconnect()
         supervisor.start(row for row in rows if row not in early and not row.late)
