@@ -1,7 +1,10 @@
 """The two sockets: /live/ for everyone, /live/ops/ for operators. The server speaks; whoever sends anything is let go."""
 
+import logging
+from contextlib import suppress
 from typing import Any, ClassVar
 
+import redis
 from channels.exceptions import DenyConnection
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
@@ -13,6 +16,9 @@ from arena.live import broadcast, ticker
 from arena.operations.access import is_operator
 
 POLICY_VIOLATION = 1008
+AWAY = (redis.RedisError, OSError)  # Valkey cannot be reached; pages try again by themselves
+
+log = logging.getLogger(__name__)
 
 
 class Listener(AsyncJsonWebsocketConsumer):
@@ -34,9 +40,12 @@ class Listener(AsyncJsonWebsocketConsumer):
             await self.channel_layer.group_add(self.group, self.channel_name)
             await self.accept()
             await self.greet()
-        except BaseException:  # Valkey is away: nobody will call disconnect, and the place must not be lost
+        except BaseException as error:  # nobody will call disconnect, and the place must not be lost
             self._uncount()
-            raise
+            if not isinstance(error, AWAY):
+                raise
+            log.warning("no socket: %s", type(error).__name__)
+            raise DenyConnection from None
 
     def _uncount(self) -> None:
         Listener.open_sockets -= 1
@@ -50,7 +59,8 @@ class Listener(AsyncJsonWebsocketConsumer):
     async def disconnect(self, code: int) -> None:
         if self.counted:
             self._uncount()
-            await self.channel_layer.group_discard(self.group, self.channel_name)
+            with suppress(*AWAY):  # a group without Valkey is gone already
+                await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **more: Any) -> None:
         await self.close(POLICY_VIOLATION)
