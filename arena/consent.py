@@ -1,5 +1,7 @@
 """What a visitor agreed to: the current terms (asked for before the first prompt), and publishing, which is optional."""
 
+from datetime import datetime
+
 from django.utils.translation import gettext as _
 
 from arena import pages
@@ -16,6 +18,16 @@ def current(visitor: Visitor | None) -> Consent | None:
     """The visitor's newest consent if it is to the terms that hold today, else None: ask (again)."""
     given = newest(visitor)
     return given if given is not None and given.terms_id == pages.current(pages.TERMS).pk else None
+
+
+def refused_at(visitor: Visitor) -> datetime | None:
+    """When the visitor last said no to publishing after a yes; what was said before stays out of releases."""
+    first = visitor.consents.filter(publish=True).order_by("created_at").first()
+    said = (
+        visitor.consents.filter(publish=False, created_at__gte=first.created_at) if first else visitor.consents.none()
+    )
+    last = said.order_by("created_at").last()
+    return last.created_at if last else None
 
 
 def agree(visitor: Visitor, publish: bool, locale: str = "") -> Consent:

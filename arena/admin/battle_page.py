@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from arena import voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.casefile import CaseFile
+from arena.desk.queues import consented
 from arena.errors import Refused
 from arena.models import Ban, Battle, Visitor, Vote
 from arena.models.votes import EventKind
@@ -109,6 +110,7 @@ def _page(request: HttpRequest, battle: Battle) -> dict[str, Any]:
         "battle": battle,
         "file": CaseFile(battle, may_read=may_read),
         "technical": True,
+        "consented": consented(battle),
         "vote": vote,
         "vote_counts": counted,
         "may_void": counted or (vote is None and battle.state != "void"),

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, When
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -74,19 +73,21 @@ def _judged(*verdicts: Verdict) -> QuerySet[Any]:
 
 def _battles(ids: QuerySet[Any]) -> QuerySet[Battle]:
     """Live battles that are not being written, with `consented` (began under consent to publish that still holds)."""
-    newest = Consent.objects.filter(visitor=OuterRef("visitor")).order_by("-created_at", "-pk").values("publish")[:1]
+    refused = Consent.objects.filter(
+        visitor=OuterRef("visitor"), publish=False, created_at__gte=OuterRef("consent__created_at")
+    )
     live = Battle.objects.filter(pk__in=ids, origin=Origin.LIVE, successor__isnull=True)
-    # the newest consent is looked up only for battles that began under one to publish: most backlogs have few of those
-    still = Case(When(consent__publish=True, then=Coalesce(Subquery(newest), False)), default=False)
+    # later words are looked up only for battles that began under consent to publish: most backlogs have few of those
+    still = Case(When(consent__publish=True, then=~Exists(refused)), default=False)
     return live.exclude(state=BattleState.STREAMING).annotate(consented=still)
 
 
 def consented(battle: Battle) -> bool:
-    """The same of one battle at hand."""
+    """The same of one battle at hand. As for the gate of releases, a later yes brings nothing back that a no took away."""
     if battle.consent is None or not battle.consent.publish or battle.visitor_id is None:
         return False
-    newest = Consent.objects.filter(visitor=battle.visitor_id).order_by("-created_at", "-pk").first()
-    return newest is not None and newest.publish
+    said = Consent.objects.filter(visitor=battle.visitor_id, created_at__gte=battle.consent.created_at)
+    return not said.filter(publish=False).exists()
 
 
 def flagged() -> QuerySet[Battle]:

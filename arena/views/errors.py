@@ -26,9 +26,10 @@ def _words(status: int) -> tuple[str, str]:
     }[status]
 
 
-def error_page(request: HttpRequest, status: int) -> HttpResponse:
-    title, advice = _words(status)
-    return render(request, "errors/error.html", {"status": status, "title": title, "advice": advice}, status=status)
+def error_page(request: HttpRequest, status: int, advice: str = "") -> HttpResponse:
+    title, usual = _words(status)
+    context = {"status": status, "title": title, "advice": advice or usual}
+    return render(request, "errors/error.html", context, status=status)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -36,7 +37,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return error_page(request, 403)
+    """For staff without the right: what a reload or a cookie cannot mend."""
+    advice = _("This account has no right to this page. Sign in with another one, or ask a superuser for the right.")
+    return error_page(request, 403, advice)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

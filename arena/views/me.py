@@ -42,6 +42,7 @@ def _held(visitor: Visitor) -> dict[str, Any]:
     return {
         "consent": consent.newest(visitor),
         "current": consent.current(visitor),
+        "refused_at": consent.refused_at(visitor),
         "battles": visitor.battles.count(),
         "votes": visitor.votes.count(),
         "releases": _releases(visitor),

@@ -29,7 +29,9 @@
 
   function toggle(id) {
     const details = document.getElementById(id);
-    if (details) details.open = !details.open;
+    if (!details) return;
+    details.open = !details.open;
+    if (details.open && id === "keys") details.scrollIntoView({ block: "nearest" }); // below the fold of a long case
   }
 
   function decide(key) {

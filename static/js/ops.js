@@ -16,6 +16,7 @@
   function sayIfOld() {
     const shown = document.getElementById("ops");
     late.hidden = !shown.dataset.figures || Date.now() - computedAt <= Number(shown.dataset.late) * 1000;
+    for (const said of shown.querySelectorAll("[data-computed]")) said.hidden = !late.hidden; // "just now" was true when it came
   }
 
   async function refresh() {

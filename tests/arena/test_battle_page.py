@@ -8,8 +8,8 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
-from arena import bans, battles, voiding
-from arena.models import AuditEntry, Battle, Enrichment, Message, Turn, Vote, VoteEvent
+from arena import bans, battles, pages, voiding
+from arena.models import AuditEntry, Battle, Consent, Enrichment, Message, Turn, Vote, VoteEvent
 from arena.moderation import decisions, verdicts
 from arena.votes import cast_vote
 from tests import factories
@@ -192,3 +192,15 @@ def test_voiding_here_is_the_verb(monkeypatch: pytest.MonkeyPatch) -> None:
     one = battle()
     member("operator").post(url(one, "void_votes"), {"reason": "r"})
     assert called == [(one.visitor, "operator", "r")]
+
+
+def test_what_was_withdrawn_is_not_said_to_be_publishable() -> None:
+    one = battle()
+    terms = pages.current(pages.TERMS)
+    Battle.objects.filter(pk=one.pk).update(
+        consent=Consent.objects.create(visitor=one.visitor, terms=terms, publish=True)
+    )
+    assert "may be published" in member("moderator").get(url(one)).content.decode()
+    Consent.objects.create(visitor=one.visitor, terms=terms, publish=False)
+    page = member("moderator", "second").get(url(one)).content.decode()
+    assert "stays on this site" in page and "may be published" not in page

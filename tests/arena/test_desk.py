@@ -163,7 +163,9 @@ def test_a_right_without_being_staff_opens_nothing() -> None:
     user.user_permissions.add(Permission.objects.get(codename="moderate"))
     client = Client()
     client.force_login(user)
-    assert client.get("/desk/").status_code == 403
+    refused = client.get("/desk/")
+    assert refused.status_code == 403
+    assert "This account has no right to this page." in refused.content.decode()
 
 
 def test_wrong_addresses_and_methods(desk: Client) -> None:
@@ -227,6 +229,20 @@ def test_what_may_be_published_comes_first_and_a_withdrawn_consent_does_not(desk
     assert str(public.pk) in only and str(private.pk) not in only
     assert "may be published" in page(desk, "waiting", public.pk).content.decode()
     assert "stays on this site" in page(desk, "waiting", withdrawn.pk).content.decode()
+
+
+def test_a_later_yes_brings_nothing_back_that_a_no_took_away(desk: Client) -> None:
+    """As the gate of releases has it: nobody reads for publication what may never be published."""
+    one = battle(publish=True)
+    for publish in (False, True):
+        Consent.objects.create(visitor=one.visitor, terms=one.consent.terms, publish=publish)
+    assert [found.consented for found in queues.waiting()] == [False]
+    assert "stays on this site" in page(desk, "waiting", one.pk).content.decode()
+
+
+@pytest.mark.parametrize("query", ["?language=%00", "?category=a%00b"])
+def test_a_filter_that_no_text_can_match_is_refused(desk: Client, query: str) -> None:
+    assert page(desk, "waiting", query=query).status_code == 400
 
 
 def test_filters_by_language_and_category(desk: Client) -> None:

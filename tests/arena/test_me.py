@@ -112,6 +112,15 @@ def test_withdrawing_and_allowing_are_new_records_with_language_and_time(person:
     assert rows[2].created_at >= before and consent.current(person.visitor) == rows[2]
 
 
+def test_after_a_no_and_a_yes_the_page_says_what_stays_out(person: Person) -> None:
+    words = "Battles that you began before your withdrawal"
+    for publish in "10":
+        person.post("/me/publishing/", publish=publish)
+        assert words not in person.get("/me/data/").content.decode()
+    person.post("/me/publishing/", publish="1")
+    assert words in person.get("/me/data/").content.decode()
+
+
 def test_withdrawing_twice_is_once(person: Person) -> None:
     for _ in range(2):
         person.post("/me/publishing/", publish="0")
