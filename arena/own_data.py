@@ -120,7 +120,7 @@ def _battle(battle: Battle, turns: list[Fact], released: dict[UUID, list[Fact]])
         "void_reason": battle.void_reason or None,
         "models": {side: battle.revision(side).contestant.display_name if battle.revealed else None for side in Side},
         "vote": vote and {"choice": vote.choice, "unranked": vote.unranked or None, "at": vote.created_at},
-        "shared_at": battle.share_token and settings.SITE_URL + reverse("shared", args=[battle.share_token]),
+        "share_link": battle.share_token and settings.SITE_URL + reverse("shared", args=[battle.share_token]),
         "turns": turns,
         "releases": {side: released.get(battle.conversation_id(side), []) for side in Side},
     }

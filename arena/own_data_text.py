@@ -62,8 +62,8 @@ def _battle(fact: Fact) -> Iterator[str]:
     if vote := fact["vote"]:
         said = _("Your vote on %(moment)s: %(choice)s")
         yield "\n" + said % {"moment": _when(vote["at"]), "choice": Choice(vote["choice"]).label}
-    if fact["shared_at"]:
-        yield _("Shared at %(address)s") % {"address": fact["shared_at"]}
+    if fact["share_link"]:
+        yield _("Shared at %(address)s") % {"address": fact["share_link"]}
     for release in {one["name"]: one for side in fact["releases"].values() for one in side}:
         yield _("Part of the release %(name)s") % {"name": release}
 

@@ -70,7 +70,7 @@ def test_everything_is_in_it_and_it_is_json() -> None:
     }
     (told,) = data["battles"]
     assert told["models"] == {s: battle.revision(s).contestant.name for s in ("a", "b")}
-    assert told["vote"]["choice"] == "b" and told["shared_at"].endswith(f"/s/{battle.share_token}/")
+    assert told["vote"]["choice"] == "b" and told["share_link"].endswith(f"/s/{battle.share_token}/")
     assert told["turns"][0]["prompt"] == 'Why "blue"?\n<b>'
     assert told["turns"][0]["answers"]["b"]["text"] == "Because Б."
     assert told["releases"]["a"] == [] and told["releases"]["b"][0]["id"] == "f" * 32
