@@ -69,7 +69,14 @@ def test_the_incident_list_is_complete_and_quotes_real_words() -> None:
     seen = " ".join(row[0] for row in rows)
     for topic in ("disk", "Valkey", "PostgreSQL", "engine", "adapter", "key", "waiting", "429", "leases", "migration"):
         assert topic in section, topic
-    sources = "\n".join(path.read_text() for folder in ("arena", "inference") for path in (ROOT / folder).rglob("*.py"))
-    for words in ("a stored key cannot be read", "for a table that is in use and gave up", "cannot answer right now"):
+    files = [path for folder in ("arena", "inference") for path in (ROOT / folder).rglob("*.py")]
+    sources = "\n".join(path.read_text() for path in [*files, *(ROOT / "templates").rglob("*.html")])
+    for words in (
+        "a stored key cannot be read",
+        "for a table that is in use and gave up",
+        "cannot answer right now",
+        "The arena cannot take prompts at this moment",
+        "The arena is busy; your battle is next in line",
+    ):
         assert words in seen and words in sources, words
     assert f"waited {installation.TABLE_LOCK_WAIT_MS // 1000} s" in seen
