@@ -63,9 +63,11 @@ INSTALLED_APPS = [
     "template_partials",
 ]
 MIDDLEWARE = [
+    # The asynchronous ones are outside of all others: each change of kind costs a request a hop between threads.
+    "servestatic.middleware.ServeStaticMiddleware",
+    "arena.turnstile.turnstile",
     "arena.probes.ProbeHost",
     "django.middleware.security.SecurityMiddleware",
-    "servestatic.middleware.ServeStaticMiddleware",
     "arena.request_log.RequestLog",
     "arena.api_edge.ApiEdge",
     "csp.middleware.CSPMiddleware",
@@ -278,6 +280,7 @@ WEB_HEAD_BYTES = env.number("AGON_WEB_HEAD_BYTES", 32_768, least=1024)
 WEB_HEADERS = env.number("AGON_WEB_HEADERS", 100, least=10)
 WEB_BODY_S = env.seconds("AGON_WEB_BODY_S", 60)
 WEB_CONNECTIONS = env.number("AGON_WEB_CONNECTIONS", 8000, least=10)
+WEB_AT_ONCE = env.number("AGON_WEB_AT_ONCE", 8, least=1)
 
 # --- The engine -----------------------------------------------------------------------------------------------------
 MODELS_DIR = Path(env.text("AGON_MODELS_DIR") or VAR / "models")
@@ -349,6 +352,13 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = Path(env.text("AGON_STATIC_ROOT") or VAR / "static")
 SERVESTATIC_USE_FINDERS = not PRODUCTION
+
+
+def SERVESTATIC_ADD_HEADERS_FUNCTION(headers: dict[str, str], path: str, url: str) -> None:
+    """Static files are answered before Django's own middleware sees them."""
+    headers["X-Content-Type-Options"] = "nosniff"
+
+
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -97,6 +97,7 @@ def test_the_site_serves_pages_and_hashed_static_files(prepared: dict[str, str])
             assert re.search(r"\.[0-9a-f]{12}\.(css|js)$", link), "the manifest names each file by its content"
             answer, text = get(port, link, **{"Accept-Encoding": "gzip"})
             assert answer.status == 200 and text
+            assert answer.getheader("X-Content-Type-Options") == "nosniff"
             assert answer.getheader("Cache-Control") == "max-age=315360000, public, immutable"
             assert answer.getheader("Content-Encoding") == "gzip"
             assert "Accept-Encoding" in answer.getheader("Vary")
