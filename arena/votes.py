@@ -1,6 +1,6 @@
 """Casting the one vote of a battle. Model identity first leaves the server in the response to this."""
 
-from uuid import UUID
+from collections.abc import Collection
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -9,7 +9,6 @@ from arena import clock
 from arena.errors import Refused
 from arena.models import Battle, Choice, Turn, Vote, VoteEvent
 from arena.models.battles import BattleState, FinishReason, Reply, TurnState
-from arena.models.conversations import Message, Role
 from arena.models.votes import Unranked
 from arena.moderation.detectors.identity import reveals_identity
 
@@ -52,14 +51,16 @@ def _votable_turn(battle: Battle, turn_number: int) -> Turn:
 
 def _store(battle: Battle, choice: Choice, turn: Turn) -> Vote:
     moment = clock.now()
-    marked = _shows_identity(battle)
+    answers = Reply.objects.filter(turn__battle=battle).values_list("finish_reason", "message__text")
+    reasons, texts = {reason for reason, _text in answers}, [text for _reason, text in answers if text is not None]
+    marked = _shows_identity(battle, texts)
     vote = Vote.objects.create(
         battle=battle,
         turn=turn,
         visitor_id=battle.visitor_id,
         choice=choice,
         identity_mark=marked,
-        unranked=_why_unranked(battle.pk, marked),
+        unranked=_why_unranked(reasons, marked),
         seconds_to_vote=max(0.0, (moment - (battle.ready_at or moment)).total_seconds()),
         created_at=moment,
     )
@@ -78,17 +79,16 @@ def _store(battle: Battle, choice: Choice, turn: Turn) -> Vote:
     return vote
 
 
-def _why_unranked(battle_id: UUID, marked: bool) -> str:
+def _why_unranked(reasons: Collection[str], marked: bool) -> str:
     """The public reason why a vote does not count, or "". Ranked: every reply ended as stop or length, no mark."""
     if marked:
         return Unranked.IDENTITY
-    reasons = set(Reply.objects.filter(turn__battle=battle_id).values_list("finish_reason", flat=True))
     if FinishReason.STOPPED in reasons:
         return Unranked.STOPPED
     return Unranked.EARLY if FinishReason.EARLY in reasons else ""
 
 
-def _shows_identity(battle: Battle) -> bool:
+def _shows_identity(battle: Battle, texts: Collection[str]) -> bool:
     """Whether any answer named either contestant (as itself), so that the battle was not blind."""
     names = {
         name
@@ -101,7 +101,4 @@ def _shows_identity(battle: Battle) -> bool:
         )
         if name
     }
-    answers = Message.objects.filter(
-        conversation_id__in=[battle.conversation_a_id, battle.conversation_b_id], role=Role.ASSISTANT
-    ).values_list("text", flat=True)
-    return any(reveals_identity(text, names) for text in answers)
+    return any(reveals_identity(text, names) for text in texts)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Prefetch
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString, mark_safe
@@ -68,8 +69,12 @@ class Scene:
 
     @cached_property
     def exchanges(self) -> list[Exchange]:
-        turns = self.battle.turns.select_related("prompt").prefetch_related("replies__message")
-        return [self._exchange(turn) for turn in turns]
+        return [self._exchange(turn) for turn in self._turns]
+
+    @cached_property
+    def _turns(self) -> list[Turn]:
+        answers = Prefetch("replies", Reply.objects.select_related("message"))
+        return list(self.battle.turns.select_related("prompt").prefetch_related(answers))
 
     @cached_property
     def _reported(self) -> set[Any]:
@@ -178,13 +183,12 @@ class Scene:
 
     def _first_words(self) -> dict[str, float]:
         """Seconds to the first word of each side, in the last turn before the reveal."""
-        timed = Reply.objects.filter(turn__battle=self.battle, turn__post_reveal=False).order_by("turn__number")
-        times = timed.values_list("side", "started_at", "first_token_at")
-        last = {side: (started, first) for side, started, first in times}
+        before = [turn for turn in self._turns if not turn.post_reveal]
+        replies = before[-1].replies.all() if before else ()
         return {
-            side: max(0.0, (first - started).total_seconds())
-            for side, (started, first) in last.items()
-            if started and first
+            reply.side: max(0.0, (reply.first_token_at - reply.started_at).total_seconds())
+            for reply in replies
+            if reply.first_token_at and reply.started_at
         }
 
     @property
