@@ -5,7 +5,7 @@ from django.db import InternalError, OperationalError, connection
 from django.test import Client
 from psycopg.errors import ReadOnlySqlTransaction
 
-from arena import address_keys, visitors
+from arena import address_keys, pages, visitors
 from arena.models import Consent, Message, Turn, Visitor
 from tests import factories
 
@@ -57,6 +57,7 @@ def test_any_other_failure_stays_a_500(browser: Client, monkeypatch: pytest.Monk
 def test_a_read_only_database_takes_no_prompt_and_says_so(browser: Client, valkey: object) -> None:
     person = factories.visitor()
     factories.ring()
+    pages.install()
     browser.cookies[visitors.COOKIE] = visitors._signer.sign(person.pk.hex)
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")

@@ -159,7 +159,7 @@ def test_a_kill_leaves_no_block_and_a_live_socket_is_not_stolen(launch: Any, mod
 @pytest.mark.parametrize(
     ("args", "env", "says"),
     [
-        (["--host", "0.0.0.0"], {}, "set AGON_ENGINE_KEY explicitly"),  # noqa: S104
+        (["--host", "0.0.0.0"], {}, "set AGON_ENGINE_KEY or AGON_ENGINE_KEY_FILE"),  # noqa: S104
         (["--port", "0"], {"AGON_ENGINE_KEY": "short"}, "at least 16 printable"),
         (["--port", "0", "--adapter", "x"], {}, "must be NAME=DIR"),
         (["--port", "0", "--adapters-dir", "/nowhere"], {}, "is no directory"),
