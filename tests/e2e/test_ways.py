@@ -192,6 +192,20 @@ def test_text_at_200_percent(newcomer) -> None:
     assert person.violations() == []
 
 
+def test_the_result_in_long_words_at_200_percent_on_a_phone(newcomer) -> None:
+    person = newcomer(375, locale="de-DE")
+    page = person.page
+    page.goto("/")
+    page.check("[name=agree_terms]")
+    page.fill("#prompt", stub(n=6, rate=200))
+    page.click("main form .primary[type=submit]")
+    person.finished()
+    person.vote()
+    expect(page.locator("#chose")).to_have_text("Sie haben A gewählt")
+    page.evaluate("() => { document.documentElement.style.fontSize = '200%'; }")
+    assert page.evaluate(TOO_WIDE) <= 0
+
+
 def test_little_motion(newcomer) -> None:
     person = newcomer(reduced_motion="reduce")
     person.begin(stub(n=30, rate=20))
