@@ -122,7 +122,9 @@ async def test_a_quiet_stream_yields_keep_alives(hub: Hub, settings: object) -> 
 
 
 async def blocked_readers(redis: Redis) -> list[dict[str, str]]:
-    return [c for c in await redis.client_list() if c["cmd"] == "xread" and "b" in c["flags"]]
+    mine = str(redis.connection_pool.connection_kwargs.get("db", 0))  # other test processes have databases of their own
+    clients = await redis.client_list()
+    return [c for c in clients if c["cmd"] == "xread" and "b" in c["flags"] and str(c["db"]) == mine]
 
 
 async def test_one_connection_reads_for_all_viewers(hub: Hub, redis: Redis) -> None:
