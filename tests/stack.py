@@ -4,6 +4,8 @@ The engine is the stub (`tests/stub_engine.py`) on the demo engine's socket, so 
 be asked for in the prompt; `Stack(engine="real")` runs the demo model instead.
 """
 
+import http.client
+import json
 import os
 import shutil
 import signal
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import redis
 from django.conf import settings
@@ -96,6 +98,7 @@ class Stack:
             "DJANGO_SETTINGS_MODULE": "arena.settings",
             "AGON_SWEEP_S": "1",
             "AGON_TURN_LEASE_S": "5",
+            "AGON_DISPATCH_REFRESH_S": "1",
             "AGON_LIMIT_VISITOR_BURST": "1000",
             "AGON_LIMIT_PREFIX_BURST": "1000",
             **self.extra_env,
@@ -144,6 +147,18 @@ class Stack:
     def heal(self) -> None:
         """Start what a test killed, or what died by itself."""
         self.start(*(name for name in self.rows if name not in self.children or self.children[name].poll() is not None))
+
+    def stub(self, path: str, method: str = "GET") -> Any:
+        """What the stub engine answers to `/stub/stats`, `/stub/requests` or `POST /stub/go`."""
+        with self.environment():
+            address = str(processes.engine_socket())
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.settimeout(PATIENCE_S)
+            engine.connect(address)
+            engine.sendall(f"{method} {path} HTTP/1.1\r\nHost: stub\r\nConnection: close\r\n\r\n".encode())
+            reply = http.client.HTTPResponse(engine)
+            reply.begin()
+            return json.load(reply)
 
     def manage(self, *arguments: str) -> str:
         """What a management command prints on this installation."""

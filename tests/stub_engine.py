@@ -11,6 +11,7 @@ or from a test:
         stub.requests()                         # what arrived: [{"model", "body", "headers", "outcome"}, ...] (last 200)
         stub.stats()                            # {"requests", "active", "peak", "finished", "disconnected"}
         stub.reset()                            # forget both
+        stub.go()                               # let those go on that `hold`
 
 The key is `--key`, else `AGON_ENGINE_KEY`, else none is asked for. `/health` and `/v1/models` behave like the engine's.
 
@@ -26,12 +27,12 @@ What a request gets is decided by its model name, then by a JSON control object 
 | first_delay | 0       | seconds before the first word                                                        |
 | queued      | 0       | while waiting for the first word, `: queued position=<n> eta_s=<s>` comments         |
 | fault       | none    | see below                                                                            |
-| after       | 0       | words sent before the fault begins                                                   |
+| after       | 0       | words sent before the fault begins, or before the hold                               |
 | times       | 0       | the fault strikes only the first `times` requests with this model and prompt (0: all)|
 | retry_after | 1       | seconds in the Retry-After header of 429 and 503                                     |
 | prose       | 0       | 1: Markdown by the request's seed; the first word is `t<monotonic clock>s<seed>`      |
 | spread      | 0       | this share faster or slower, by the request's seed                                   |
-| hold        | 0       | 1: no word before `POST /stub/go`                                                    |
+| hold        | 0       | 1: no word beyond `after` before `POST /stub/go`                                     |
 | jitter      | 0       | after `go`: a start within these seconds, by the request's seed                      |
 
 Faults: `truncate` (connection closed without an end), `drop` (closed before any response), `hang` (silence until the client
@@ -115,6 +116,9 @@ class StubEngine:
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+    def go(self) -> None:
+        self._call("/stub/go", "POST")
 
     def _call(self, path: str, method: str = "GET") -> Any:
         with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method), timeout=5) as reply:

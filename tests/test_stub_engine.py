@@ -103,6 +103,43 @@ def test_drop_empty_garbage_error_strict(stub: StubEngine) -> None:
     assert stub.requests()[-1]["body"]["vllm_xargs"] == {"client": "c"}
 
 
+def whole_events(raw: bytes) -> str:
+    return raw[: raw.rfind(b"\n\n") + 2].decode()
+
+
+async def _held(stub: StubEngine, body: dict[str, Any], words: int) -> tuple[str, str]:
+    """What had come when so many words were there and half a second had passed, and all that came after `go`."""
+    headers = {"Authorization": f"Bearer {stub.key}"}
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.post(f"{stub.url}/v1/chat/completions", json=body, headers=headers) as reply,
+    ):
+        raw = b""
+
+        async def rest() -> None:
+            nonlocal raw
+            async for piece in reply.content.iter_any():
+                raw += piece
+
+        reading = asyncio.create_task(rest())
+        while len(text_of(whole_events(raw)).split()) < words or stub.stats()["active"] < 1:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        before = text_of(whole_events(raw))
+        stub.go()
+        await reading
+        return before, text_of(raw.decode())
+
+
+@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize("rate", [0, 200])
+def test_hold_is_silent_until_go(stub: StubEngine, after: int, rate: int) -> None:
+    before, whole = asyncio.run(_held(stub, ask(f"stub?n=6&rate={rate}&hold=1&after={after}"), after))
+    assert before.split() == [f"w{n}" for n in range(1, after + 1)]
+    assert whole.split() == [f"w{n}" for n in range(1, 7)]
+
+
 def test_key_and_queue_comments(stub: StubEngine) -> None:
     body = ask("stub?n=2&rate=0&first_delay=0.3&queued=3")
     assert ": queued position=3 eta_s=" in asyncio.run(read(stub, body))[1]

@@ -247,7 +247,7 @@
     if (!button) return;
     if (button.dataset.tabOf) showTab(button.dataset.tabOf);
     else if (button.dataset.widen) widen(button);
-    else if ("jump" in button.dataset) toEnd();
+    else if ("jump" in button.dataset) ((following = true), toEnd()); // before the next words, not after them
     else if ("askAgain" in button.dataset) askAgain(button);
   }
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.e2e.person import Person
+from tests.e2e.person import PATIENCE_MS, Person
 from tests.stack import Stack
 
 CHROMIUM = os.environ.get("AGON_CHROMIUM", "/usr/bin/chromium")
@@ -15,6 +15,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
+expect.set_options(timeout=PATIENCE_MS)  # a loaded machine may need longer than Playwright's five seconds
 
 
 @pytest.fixture(scope="package")

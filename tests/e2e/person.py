@@ -11,7 +11,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 from tests.stack import Stack
 
 AXE = Path(__file__).parent / "vendor" / "axe" / "axe.min.js"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 30_000  # of every wait: it ends as soon as there is what it waits for
 
 
 def stub(question: str = "Tell me something", **settings: object) -> str:
@@ -50,7 +50,13 @@ class Person:
 
     def finished(self, phase: str = "ready") -> None:
         """Wait until both answers are complete and the page has said so."""
-        expect(self.page.locator(f"#battle[data-phase={phase}]")).to_be_attached(timeout=PATIENCE_MS)
+        expect(self.page.locator(f"#battle[data-phase={phase}]")).to_be_attached()
+
+    def go_on(self) -> None:
+        """Both answers have begun; those that the stub holds after some words (`hold`, `after`) now go on."""
+        for side in "ab":
+            expect(self.page.locator(f"#text-{side}-1")).not_to_be_empty()
+        self.stack.stub("/stub/go", "POST")
 
     def ready(self, prompt: str = "") -> None:
         self.begin(prompt or stub(n=6, rate=200))

@@ -29,9 +29,10 @@ def test_a_whole_battle_to_the_vote(newcomer) -> None:
     person.page.fill("#prompt", stub(text=ANSWER, rate=40))
     person.page.click("text=Start the battle")
     assert person.page.url.endswith("/")  # the terms are not accepted yet
-    person.begin(stub(text=ANSWER, rate=40))
+    person.begin(stub(text=ANSWER, rate=40, hold=1, after=10))
     expect(person.page.locator(".tail").first).to_be_attached()
     assert person.violations() == []
+    person.go_on()
     person.finished()
     battle = battle_of(person)
     assert person.page.evaluate("() => document.activeElement.id") == "vote"
@@ -55,15 +56,14 @@ def test_a_whole_battle_to_the_vote(newcomer) -> None:
 
 def test_text_streams_in_and_is_not_doubled(newcomer) -> None:
     person = newcomer()
-    person.begin(stub(n=40, rate=20))
-    seen = []
-    for _ in range(8):
-        person.page.wait_for_timeout(150)
+    person.begin(stub(n=60, rate=20))
+    seen, ended = [], person.page.locator("#battle[data-phase=ready]")
+    while not ended.count():
         seen.append(len(person.text("a").split()))
+        person.page.wait_for_timeout(100)
     assert seen == sorted(seen) and len(set(seen)) >= 3
-    person.finished()
     for side in "ab":
-        assert person.text(side).split() == [f"w{n}" for n in range(1, 41)]
+        assert person.text(side).split() == [f"w{n}" for n in range(1, 61)]
 
 
 def test_reload_in_mid_stream_loses_and_repeats_nothing(newcomer) -> None:
@@ -81,11 +81,12 @@ def test_a_lost_connection_resumes(newcomer) -> None:
     person = newcomer()
     for words in ("ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION", "ERR_INCOMPLETE", "ERR_NETWORK", "ERR_EMPTY"):
         person.expect_error(words)
-    person.begin(stub(n=80, rate=16))
+    person.begin(stub(n=80, rate=16, hold=1, after=60))  # it cannot end before the connection is lost
     expect(person.page.locator("#text-a-1")).to_contain_text("w8")
     person.stack.stop("web")
     expect(person.page.locator("[data-status=a]")).to_contain_text("connection lost")
     person.stack.start("web")
+    person.go_on()
     person.finished()
     for side in "ab":
         assert person.text(side).split() == [f"w{n}" for n in range(1, 81)]
@@ -128,9 +129,12 @@ def test_several_turns_then_the_vote(newcomer) -> None:
 @pytest.mark.parametrize("side", ["a", "b", ""])
 def test_stop(newcomer, side: str) -> None:
     person = newcomer()
-    person.begin(stub(n=40, rate=10))
+    person.begin(stub(n=40, rate=10, hold=1, after=10))
     expect(person.page.locator("#text-a-1")).to_contain_text("w4")
     person.page.click(f'form[data-stop="{side}"] button')
+    if side:
+        expect(person.page.locator(f"[data-status={side}]")).to_have_text("stopped")
+    person.go_on()
     person.finished()
     for answer in "ab":
         stopped = side in ("", answer)
@@ -161,14 +165,14 @@ def pair_with_a_broken_model(stack):
 
 def test_one_side_fails_and_is_retried(newcomer, pair_with_a_broken_model) -> None:
     person = newcomer()
-    person.page.wait_for_timeout(6000)  # the worker reads the deployments again every five seconds
+    person.page.wait_for_timeout(1200)  # the worker's list of deployments is at most a second old here
     person.begin("Plain question, no control object")
     person.finished("failed")
     expect(person.page.locator("#dock")).to_contain_text("One model did not answer")
     assert "acct_" not in person.page.content()  # the provider's own words stay inside
     assert person.violations() == []
     pair_with_a_broken_model()
-    person.page.wait_for_timeout(6000)
+    person.page.wait_for_timeout(1200)
     person.page.click("#dock >> text=/Retry [AB]/")
     person.finished()
     person.vote("a")

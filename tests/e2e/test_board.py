@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from arena.embedded import paths
 from arena.models import Contestant
-from tests.e2e.person import Person
+from tests.e2e.person import PATIENCE_MS, Person
 from tests.ranking import rows
 from tests.stack import Stack
 
@@ -69,9 +69,9 @@ def test_an_open_board_hears_of_new_figures(newcomer: NewPerson, stack: Stack) -
         page.goto("/leaderboard")
     before = page.locator(".board-head p").text_content()
     expect(page.locator("[data-live-board]")).to_be_hidden()
-    opened.value.wait_for_event("framereceived", timeout=20_000)  # the socket is in its group: a tick has come
+    opened.value.wait_for_event("framereceived", timeout=PATIENCE_MS)  # the socket is in its group: a tick has come
     publish(stack, wins=7)
-    expect(page.locator("[data-live-board]")).to_be_visible(timeout=20_000)
+    expect(page.locator("[data-live-board]")).to_be_visible()
     page.click("[data-live-board] a")
     expect(page.locator("[data-live-board]")).to_be_hidden()
     assert page.locator(".board-head p").text_content() != before
@@ -82,7 +82,7 @@ def test_the_start_page_ticks(newcomer: NewPerson, stack: Stack) -> None:
     page = newcomer().page
     with page.expect_websocket() as opened:
         page.goto("/")
-    frame = opened.value.wait_for_event("framereceived", timeout=20_000)
+    frame = opened.value.wait_for_event("framereceived", timeout=PATIENCE_MS)
     message = json.loads(frame if isinstance(frame, str) else frame["payload"])
     assert message["type"] == "ticker" and set(message) == {"type", "battles_now", "votes_week"}
     words = "vote" if message["votes_week"] == 1 else "votes"

@@ -57,10 +57,11 @@ def test_a_battle_in_german(newcomer, width: int) -> None:
     page = person.page
     page.goto("/")
     page.check("[name=agree_terms]")
-    page.fill("#prompt", stub(n=60, rate=20))
+    page.fill("#prompt", stub(n=60, rate=200, hold=1, after=5))
     page.click("text=Duell beginnen")
     page.wait_for_url("**/b/*/")
     expect(page.locator("[data-status=a]")).to_contain_text(re.compile("denkt nach|schreibt|wartet"))
+    person.go_on()
     person.finished()
     expect(page.locator("#which")).to_have_text("Welche Antwort war besser?")
     assert page.evaluate(TOO_WIDE) <= 0 and page.evaluate(SPILL) == [] and person.violations() == []

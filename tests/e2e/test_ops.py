@@ -9,12 +9,11 @@ from django.test import Client
 from playwright.sync_api import expect
 
 from arena.operations import snapshot
-from tests.e2e.person import Person
+from tests.e2e.person import PATIENCE_MS, Person
 from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
 NewPerson = Callable[..., Person]
-PATIENCE_MS = 30_000
 
 
 def sign_in(person: Person, stack: Stack) -> None:
@@ -82,7 +81,7 @@ def test_new_figures_come_by_themselves_and_leave_the_reader_alone(newcomer: New
     open_before = page.evaluate("[...document.querySelectorAll('#ops details')].map(d => d.open)")
     page.evaluate("document.querySelector('#ops').dataset.mark = 'old'")
     opened.value.wait_for_event("framereceived", timeout=PATIENCE_MS)
-    expect(page.locator("#ops[data-mark]")).to_have_count(0, timeout=PATIENCE_MS)
+    expect(page.locator("#ops[data-mark]")).to_have_count(0)
     assert page.evaluate("[...document.querySelectorAll('#ops details')].map(d => d.open)") == open_before
     expect(page.locator("#ops-late")).to_be_hidden()
     expect(page.locator("#ops-lost")).to_be_hidden()
@@ -101,10 +100,10 @@ def test_it_says_when_figures_are_old_or_the_connection_is_lost(newcomer: NewPer
     expect(page.locator("#ops-late")).to_be_visible()
     expect(page.locator(".without-js")).to_be_hidden()
     stack.kill("web")
-    expect(page.locator("#ops-lost")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#ops-lost")).to_be_visible()
     stack.heal()
-    expect(page.locator("#ops-lost")).to_be_hidden(timeout=PATIENCE_MS)
-    expect(page.locator("#ops-late")).to_be_hidden(timeout=PATIENCE_MS)
+    expect(page.locator("#ops-lost")).to_be_hidden()
+    expect(page.locator("#ops-late")).to_be_hidden()
 
 
 @pytest.mark.usefixtures("figures")

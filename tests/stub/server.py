@@ -121,7 +121,7 @@ async def _streamed(
     first = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
     await response.write(event({**head, "choices": [first]}))
     done = asyncio.get_running_loop().create_future()
-    start = math.inf if what.hold else time.monotonic() + what.first_delay
+    start = math.inf if what.hold and not what.after else time.monotonic() + what.first_delay
     stream = Stream(request.transport, words, what, head, done, start, seed=int(record["body"].get("seed") or 0))
     stub.streams.add(stream)
     stub.peak = max(stub.peak, len(stub.streams))

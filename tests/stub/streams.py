@@ -39,12 +39,14 @@ class Stream:
     sent: int = 0
     last_comment: float = 0.0
     seed: int = 0
+    held: bool = field(init=False)  # silent after some words, until `go`
     limit: int = field(init=False)
     around: tuple[bytes, bytes] = field(init=False)  # what stands before and after the text of a delta
 
     def __post_init__(self) -> None:
         stops = self.what.fault in {"truncate", "hang", "garbage", "error"}
-        self.limit = min(self.what.after, len(self.words)) if stops else len(self.words)
+        self.held = bool(self.what.hold and self.what.after) and not stops
+        self.limit = min(self.what.after, len(self.words)) if stops or self.held else len(self.words)
         choice = {"index": 0, "delta": {"content": 0}, "finish_reason": None}
         before, after = event({**self.head, "choices": [choice]}).split(b'"content":0')
         self.around = before + b'"content":', after
@@ -67,8 +69,16 @@ class Stream:
             text = "".join(f"{word} " for word in self.words[self.sent : due])
             self.transport.write(frame(self.delta(text)))
             self.sent = due
-        if self.sent >= self.limit and self.what.fault != "hang":
+        if self.sent >= self.limit and self.what.fault != "hang" and not self.held:
             self.finish("sent")
+
+    def go(self, now: float) -> None:
+        """No longer held."""
+        if math.isinf(self.start):
+            self.start = now + self.what.jitter
+        elif self.held:
+            self.held, self.limit = False, len(self.words)
+            self.start = now - self.sent / self.what.rate if self.what.rate > 0 else now
 
     def comment(self, now: float) -> None:
         if self.what.queued and now - self.last_comment >= 1.0:
@@ -99,8 +109,7 @@ class Stub:
         """Let those begin that were held."""
         now = time.monotonic()
         for stream in self.streams:
-            if math.isinf(stream.start):
-                stream.start = now + stream.what.jitter
+            stream.go(now)
 
     async def ticker(self) -> None:
         while True:
