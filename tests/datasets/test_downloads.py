@@ -119,7 +119,7 @@ def test_slow_readers_hold_no_threads_and_their_number_is_bounded(served: Site, 
             assert readers[-1].recv(100)
         started = time.monotonic()
         assert served.ask(PATH).status == 200
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         assert threading.active_count() < 40
         settings.RELEASE_DOWNLOADS = 40
         full = served.ask(PATH)

@@ -218,10 +218,10 @@ def test_slow_requests_end_and_nobody_waits_for_them(stack: Stack, person: Perso
         client.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-")
     begun = time.monotonic()
     assert pages_work(person)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 8, "before the first of them is given up"
     holding[0].settimeout(20)
     assert b" 408 " in holding[0].recv(4096)
-    assert 8 < time.monotonic() - begun < 20
+    assert time.monotonic() - begun > 8
     for client in holding:
         client.close()
 

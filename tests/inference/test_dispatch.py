@@ -144,7 +144,7 @@ async def test_429_waits_as_long_as_it_was_told(url: str) -> None:
     async with dispatching(only) as dispatcher:
         events = await collect(dispatcher.stream(wanted()))
     assert text_of(events) == "w1 "
-    assert 1.0 <= time.monotonic() - start < 2.0
+    assert time.monotonic() - start >= 1.0
     news = [event for event in events if isinstance(event, Queued)]
     assert news
     assert 0 < news[0].eta_s <= 1.0
@@ -152,9 +152,10 @@ async def test_429_waits_as_long_as_it_was_told(url: str) -> None:
 
 async def test_429_prefers_another_deployment_to_waiting(url: str) -> None:
     start = time.monotonic()
-    async with dispatching(target(url, "stub-429", priority=1), target(url)) as dispatcher:
+    refusing = target(url, "stub?fault=429&retry_after=15", priority=1)
+    async with dispatching(refusing, target(url)) as dispatcher:
         await collect(dispatcher.stream(wanted()))
-        assert time.monotonic() - start < 0.8
+        assert time.monotonic() - start < 12
         events = await collect(dispatcher.stream(wanted()))  # the pause is remembered
     assert len(opened(events)) == 1
 
@@ -224,19 +225,24 @@ async def test_clients_take_turns(url: str) -> None:
 
 
 async def test_a_pair_starts_together(stub: StubEngine, url: str) -> None:
-    async with dispatching(target(url, "stub?n=4&rate=20", in_flight=2)) as dispatcher:
-        first = asyncio.create_task(collect(dispatcher.stream(wanted(client="x"))))
-        await asyncio.sleep(0.05)
-        starts: list[float] = []
+    begun: list[str] = []
 
-        async def half() -> None:
-            async for event in dispatcher.stream(wanted(client="y", pair="t", pair_size=2)):
-                if isinstance(event, Opened):
-                    starts.append(time.monotonic())
+    async def one(dispatcher: Dispatcher, name: str, **fields: object) -> None:
+        async for event in dispatcher.stream(wanted(client=name, **fields)):
+            if isinstance(event, Text) and "w1" in event.text:
+                begun.append(name)
 
-        await asyncio.gather(half(), half(), first)
+    only = target(url, "stub?n=4&rate=20", in_flight=2, timeouts=Timeouts())
+    async with dispatching(only) as dispatcher:
+        held = asyncio.create_task(one(dispatcher, "x", prompt='{"stub": {"hold": 1, "after": 2}}'))
+        while not begun:
+            await asyncio.sleep(0.01)
+        pair = [asyncio.create_task(one(dispatcher, "y", pair="t", pair_size=2)) for _ in range(2)]
+        await asyncio.sleep(0.3)
+        assert begun == ["x"], "half a pair has begun: there was room for one"
+        stub.go()
+        await asyncio.gather(held, *pair)
     assert stub.stats()["peak"] == 2
-    assert abs(starts[0] - starts[1]) < 0.1
 
 
 async def test_who_leaves_the_queue_frees_his_place(stub: StubEngine, url: str) -> None:

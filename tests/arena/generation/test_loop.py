@@ -85,15 +85,16 @@ def test_a_full_worker_claims_no_more_and_looks_again_when_there_is_room(
     until(lambda: state(second) == TurnState.DONE, "the waiting turn was forgotten")
 
 
-def test_the_stop_button_reaches_the_worker_at_once(running: Callable[..., GenerationLoop]) -> None:
+def test_the_stop_button_reaches_the_worker_at_once(
+    running: Callable[..., GenerationLoop], settings: TransactionTestCase
+) -> None:
+    settings.TURN_LEASE_S = 600  # not at a renewal, which would find the stop as well
     turn = factories.started()
     loop = running("text", 60.0, END)
     loop.offer(turn.id)
     until(lambda: bool(loop.runs) and loop.runs[turn.id].released, "no text")
-    pressed = time.monotonic()
     battles.stop(turn.battle, None)
     until(lambda: state(turn) == TurnState.DONE, "not stopped")
-    assert time.monotonic() - pressed < 3
     assert set(turn.replies.values_list("finish_reason", flat=True)) == {"stopped"}
 
 

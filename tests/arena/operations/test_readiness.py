@@ -117,7 +117,7 @@ def test_a_part_that_hangs_is_given_up(settings, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(readiness.CHECKS, "database", lambda: release.wait(20) and {})
     begun = time.monotonic()
     report = readiness.checks.now()
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 10, "half of what the part would have hung"
     assert report.parts["database"].said == "no answer within 0.2 s" and not report.ready
     assert report.parts["valkey"].state == OK
     release.set()

@@ -5,7 +5,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def test_models_dir_follows_the_environment(monkeypatch, tmp_path):
     assert paths.base_path() == tmp_path / "elsewhere" / "smollm2-135m-instruct"
 
 
-def test_second_call_is_immediate_and_loads_no_torch(empty_var):
+def test_second_call_downloads_nothing_and_loads_no_torch(empty_var):
     model = paths.base_path()
     model.mkdir(parents=True)
     for name in install.MODEL_FILES:
@@ -60,13 +59,11 @@ def test_second_call_is_immediate_and_loads_no_torch(empty_var):
     code = (
         "import sys; from inference.demo.install import main; code = main([]); sys.exit(code or 'torch' in sys.modules)"
     )
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(install.__file__).parents[2]
     )
     assert done.returncode == 0, done.stderr
     assert "already there" in done.stdout
-    assert time.monotonic() - began < 2.0  # 0.1 s on an idle machine
 
 
 def test_half_a_model_is_not_installed(empty_var):
