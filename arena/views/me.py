@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from arena import consent, own_data
+from arena import consent, own_data, recovery
 from arena.models import Appeal, Battle, Conversation, Report, Visitor
 from arena.views.access import Request
 
@@ -43,6 +43,7 @@ def _held(visitor: Visitor) -> dict[str, Any]:
         "consent": consent.newest(visitor),
         "current": consent.current(visitor),
         "refused_at": consent.refused_at(visitor),
+        "code_mark": recovery.mark(visitor),
         "battles": visitor.battles.count(),
         "votes": visitor.votes.count(),
         "releases": _releases(visitor),

@@ -73,8 +73,8 @@ def publishing(request: Request, me: Visitor) -> HttpResponse:
 @said_on_the_page
 @for_visitors
 def make_code(request: Request, me: Visitor) -> HttpResponse:
-    """Shows the new recovery code, once."""
-    return render(request, "me/code.html", {"code": recovery.make(me)})
+    """Shows the new recovery code, once: the same form, sent again, makes no other."""
+    return render(request, "me/code.html", {"code": recovery.make(me, request.POST.get("instead_of", ""))})
 
 
 @require_POST

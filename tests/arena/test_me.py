@@ -7,6 +7,7 @@ import pytest
 from django.utils.translation import override
 
 from arena import appeals, battles, clock, consent, limits, pages, recovery, visitors
+from arena.errors import Refused
 from arena.models import Appeal, Battle, Consent, GateBlock, Message, Report, Turn, Visitor
 from arena.models.moderation import Decision
 from datasets.models import Release, ReleasedConversation
@@ -178,8 +179,14 @@ def test_new_terms_are_asked_for_and_the_battle_keeps_what_it_began_under(person
 # --- Recovery -----------------------------------------------------------------------------------------------------------
 
 
+def mark_of(person: Person) -> str:
+    """What the form says that the new code replaces."""
+    return re.search(r'name="instead_of" value="(\w+)"', body(person.get("/me/data/"))).group(1)
+
+
 def code_of(person: Person) -> str:
-    return re.search(r"<output[^>]*>([A-Z2-7-]+)</output>", body(person.post("/me/code/"))).group(1)
+    page = body(person.post("/me/code/", instead_of=mark_of(person)))
+    return re.search(r"<output[^>]*>([A-Z2-7-]+)</output>", page).group(1)
 
 
 def test_a_code_has_160_bits_and_is_stored_hashed_and_shown_once(person: Person) -> None:
@@ -216,6 +223,27 @@ def test_what_the_other_browser_was_before_stays_stored(person: Person) -> None:
     assert other.get(url(battle)).status_code == 200
 
 
+def test_a_reload_of_the_page_with_the_code_makes_no_other(person: Person) -> None:
+    form = {"instead_of": mark_of(person)}
+    assert person.post("/me/code/", **form).status_code == 200
+    kept = Visitor.objects.get(pk=person.visitor.pk).recovery_hash
+    for sent in (form, {}, {"instead_of": "Ä" * 16}):
+        again = person.post("/me/code/", **sent)
+        assert again.status_code == 409 and "was shown already" in body(again) and "<output" not in body(again)
+    assert Visitor.objects.get(pk=person.visitor.pk).recovery_hash == kept
+    assert mark_of(person) in body(again), "the page that says so has the form that makes another one"
+    assert code_of(person)
+
+
+def test_two_forms_at_once_make_one_code(person: Person) -> None:
+    late = Visitor.objects.get(pk=person.visitor.pk)
+    mark = recovery.mark(late)
+    code = recovery.make(Visitor.objects.get(pk=late.pk), mark)
+    with pytest.raises(Refused):
+        recovery.make(late, mark)
+    assert recovery.visitor_of(code) == late
+
+
 def test_a_new_code_replaces_the_old_one(person: Person) -> None:
     old, new = code_of(person), code_of(person)
     other = Person(agreed=False)
@@ -236,7 +264,7 @@ def test_wrong_codes_open_nothing_and_say_so(person: Person, code: str) -> None:
 
 def test_digits_that_no_code_has_are_read_as_the_letters_they_look_like() -> None:
     visitor = factories.visitor()
-    plain = recovery.make(visitor)
+    plain = recovery.make(visitor, recovery.mark(visitor))
     assert recovery.visitor_of(plain.replace("O", "0").replace("I", "1").replace("B", "8")) == visitor
 
 

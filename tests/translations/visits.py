@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 
-from arena import accounts
+from arena import accounts, recovery
 from arena.clock import now
 from arena.models import Battle, Contestant, GateBlock, SiteConfig
 from datasets.models import Release
@@ -86,8 +86,13 @@ def my_data(person: Person) -> HttpResponse:
     person.post(url(battle, "report/"), side="a", turn=1, reason="broken", text="7")
     appealed(person)
     person.post("/me/publishing/", publish="1")
-    person.post("/me/code/")
+    code(person)
     return person.get("/me/data/")
+
+
+def code(person: Person) -> HttpResponse:
+    person.ready()
+    return person.post("/me/code/", instead_of=recovery.mark(person.visitor))
 
 
 def deletion(person: Person) -> HttpResponse:
@@ -197,7 +202,8 @@ PAGES: list[tuple[str, str, Visit]] = [
     ("page", "terms", get("/terms")),
     ("my_data", "data", my_data),
     ("my_data", "stranger", lambda _: Person(agreed=False).get("/me/data/")),
-    ("make_code", "code", lambda person: (person.ready(), person.post("/me/code/"))[1]),
+    ("make_code", "code", code),
+    ("make_code", "made", lambda person: (code(person), person.post("/me/code/"))[1]),
     ("recover", "wrong code", lambda person: person.post("/me/recover/", code="7")),
     ("delete_me", "asks", deletion),
     ("delete_me", "box not ticked", lambda person: (person.ready(), person.post("/me/delete/"))[1]),
