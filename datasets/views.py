@@ -5,6 +5,7 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.cache import get_conditional_response
 from django.utils.safestring import mark_safe
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -46,12 +47,13 @@ def _card(name: str) -> str:
         return ""
 
 
-@never_cache
 @require_safe
 def removed(request: HttpRequest) -> HttpResponse:
-    """/datasets/removals.txt: one public id per line."""
-    lines = "".join(f"{name}\n" for name in removals.public_ids())
-    return HttpResponse(lines, content_type="text/plain; charset=utf-8")
+    """/datasets/removals.txt: one public id per line; 304 for who has it already."""
+    now = removals.listing()
+    headers = {"ETag": now.etag, "Cache-Control": "no-cache"}  # kept, and asked for again before it is used
+    response = HttpResponse(now.body, content_type="text/plain; charset=utf-8", headers=headers)
+    return get_conditional_response(request, etag=now.etag, response=response) or response
 
 
 @never_cache

@@ -92,9 +92,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def nothing_remembered() -> None:
     """What a process caches of the database for seconds must not outlive the rows of one test."""
     from arena import address_keys, bans
+    from datasets import removals
 
     address_keys.forget()
     bans.forget()
+    removals.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -101,6 +102,7 @@ def test_removals_name_what_was_deleted_or_withdrawn_since() -> None:
     making.make()
     making.make("second")
     assert text("/datasets/removals.txt") == ""
+    removals.forget()
     Conversation.objects.filter(pk=erased.conversation_a_id).update(erased_at=clock.now())
     factories.consent(withdrawn.visitor, publish=False)
     gone.visitor.delete()
@@ -111,6 +113,24 @@ def test_removals_name_what_was_deleted_or_withdrawn_since() -> None:
     factories.consent(withdrawn.visitor, publish=True)
     assert removals.public_ids() == sorted(expected), "nobody leaves the list again"
     assert public_id(stays.conversation_a_id) not in removals.public_ids()
+
+
+def test_removals_are_computed_once_a_minute_and_sent_once_to_who_keeps_them(
+    monkeypatch, django_assert_num_queries
+) -> None:
+    taken_back = rows.releasable()
+    making.make()
+    client, path = Client(), "/datasets/removals.txt"
+    before = client.get(path)
+    taken_back.visitor.delete()
+    with django_assert_num_queries(0):
+        assert client.get(path).content == before.content == b""
+        unchanged = client.get(path, headers={"If-None-Match": before["ETag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"") and unchanged["ETag"] == before["ETag"]
+    assert before["Cache-Control"] == "no-cache"
+    monkeypatch.setattr(removals, "monotonic", lambda: time.monotonic() + removals.FRESH_S)
+    after = client.get(path, headers={"If-None-Match": before["ETag"]})
+    assert after.status_code == 200 and after.content.decode().split() == removals.public_ids() != []
 
 
 def test_a_withdrawal_before_a_later_battle_does_not_list_that_battle() -> None:
