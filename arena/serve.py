@@ -3,22 +3,29 @@
 uvicorn waits for ever for the rest of a request's head, and keeps however many headers of whatever size. Here a head has
 AGON_WEB_HEAD_S seconds (408), AGON_WEB_HEAD_BYTES bytes and AGON_WEB_HEADERS headers (431); the time for a body is bounded in
 `arena/body_limit.py`. Open connections are bounded by AGON_WEB_CONNECTIONS (503), event streams and WebSockets included.
+AGON_WEB_PROCESSES of them share the port (`arena/prefork.py`); every bound is per process.
 """
 
 import argparse
 import asyncio
+import errno
+import socket
+import sys
+import time
 from typing import Any
 
 import uvicorn
 from django.conf import settings
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from arena import prefork
 from inference import open_files
 
 STOP_S = 3  # what open event streams get at a stop; browsers resume them by event id
 WS_MESSAGE_BYTES = 65_536
 SPARE_FILES = 256
 LINGER_S = 1.0
+BIND_S = 2.0
 WORDS = {
     408: b"The request did not come in time. Send it again.\n",
     431: b"The request has more or larger headers than this site reads. Delete its cookies and try again.\n",
@@ -133,13 +140,36 @@ def options(host: str, port: int) -> dict[str, Any]:
     }
 
 
+def bind(host: str, port: int) -> socket.socket:
+    """The socket that all processes accept from; the children of a killed parent may need a moment to let go of it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    deadline = time.monotonic() + BIND_S
+    while True:
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+            return listening
+        except OSError as error:
+            listening.close()
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                sys.exit(f"cannot listen on {host}:{port}: {error.strerror}")
+        time.sleep(0.05)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m arena.serve", description="Agon's web process.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     asked = parser.parse_args()
     open_files.allow(settings.WEB_CONNECTIONS + SPARE_FILES)
-    uvicorn.run("arena.asgi:application", **options(asked.host, asked.port))
+    config = uvicorn.Config("arena.asgi:application", **options(asked.host, asked.port))
+    if settings.WEB_PROCESSES == 1:
+        uvicorn.Server(config).run()
+        return
+    listening = bind(asked.host, asked.port)
+    config.load()
+    sys.exit(prefork.serve(settings.WEB_PROCESSES, lambda: uvicorn.Server(config).run(sockets=[listening])))
 
 
 if __name__ == "__main__":

@@ -63,9 +63,7 @@ INSTALLED_APPS = [
     "template_partials",
 ]
 MIDDLEWARE = [
-    # The asynchronous ones are outside of all others: each change of kind costs a request a hop between threads.
-    "servestatic.middleware.ServeStaticMiddleware",
-    "arena.turnstile.turnstile",
+    "servestatic.middleware.ServeStaticMiddleware",  # asynchronous, so outermost: arena/handler.py has one hop to a thread
     "arena.probes.ProbeHost",
     "django.middleware.security.SecurityMiddleware",
     "arena.request_log.RequestLog",
@@ -280,7 +278,8 @@ WEB_HEAD_BYTES = env.number("AGON_WEB_HEAD_BYTES", 32_768, least=1024)
 WEB_HEADERS = env.number("AGON_WEB_HEADERS", 100, least=10)
 WEB_BODY_S = env.seconds("AGON_WEB_BODY_S", 60)
 WEB_CONNECTIONS = env.number("AGON_WEB_CONNECTIONS", 8000, least=10)
-WEB_AT_ONCE = env.number("AGON_WEB_AT_ONCE", 8, least=1)
+WEB_AT_ONCE = env.number("AGON_WEB_AT_ONCE", 4, least=1)
+WEB_PROCESSES = env.number("AGON_WEB_PROCESSES", 1, least=1)
 
 # --- The engine -----------------------------------------------------------------------------------------------------
 MODELS_DIR = Path(env.text("AGON_MODELS_DIR") or VAR / "models")
