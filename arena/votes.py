@@ -1,36 +1,49 @@
 """Casting the one vote of a battle. Model identity first leaves the server in the response to this."""
 
 from collections.abc import Collection
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from arena import clock
+from arena import clock, transcript
 from arena.errors import Refused
-from arena.models import Battle, Choice, Turn, Vote, VoteEvent
-from arena.models.battles import BattleState, FinishReason, Reply, TurnState
+from arena.models import Battle, Choice, Turn, Visitor, Vote, VoteEvent
+from arena.models.battles import BattleState, FinishReason, TurnState
 from arena.models.votes import Unranked
 from arena.moderation.detectors.identity import reveals_identity
 
 
-def cast_vote(battle: Battle, choice: str, turn_number: int) -> Vote:
+def cast_vote(battle_id: UUID, choice: str, turn_number: int, visitor: Visitor | None = None) -> Vote:
     """Store the vote and its event, and reveal. `turn_number` is the last turn the voter has seen.
 
-    Refused 409 while a side is being written, after a vote, or when the voter's page is older than the battle;
-    410 after expiry or for a void battle; 400 for an unknown choice.
+    The vote's `battle` comes with its turns as `arena.transcript` reads them, and with `voted_before`: whether its visitor had.
+    Battle.DoesNotExist when there is none, or it is not that of `visitor` (None: whoever's). Refused 409 while a side is being
+    written, after a vote, or when the voter's page is older than the battle; 410 after expiry or for a void battle; 400 for an
+    unknown choice.
     """
     if choice not in Choice.values:
         raise Refused(400, "choice", _("Please choose A, B, tie or both bad."))
     try:
         with transaction.atomic():
-            battle = (
-                Battle.objects.select_for_update(of=("self",))
-                .select_related("revision_a__contestant", "revision_b__contestant")
-                .get(pk=battle.pk)
-            )
+            battle = _locked(battle_id, visitor)
             return _store(battle, Choice(choice), _votable_turn(battle, turn_number))
     except IntegrityError:  # the row lock makes this unreachable; the constraint is what makes it true
         raise Refused(409, "voted", _("You have already voted in this battle.")) from None
+
+
+def _locked(battle_id: UUID, visitor: Visitor | None) -> Battle:
+    """All that a vote looks at, in three queries; nobody else changes the battle until the transaction ends."""
+    found = Battle.objects.filter(pk=battle_id, **({"visitor": visitor} if visitor else {}))
+    votes = Vote.objects.filter(visitor=OuterRef("visitor"))
+    return (
+        found.select_for_update(of=("self",))
+        .select_related("revision_a__contestant", "revision_b__contestant")
+        .annotate(voted_before=Exists(votes))
+        .prefetch_related(transcript.rows())
+        .get()
+    )
 
 
 def _votable_turn(battle: Battle, turn_number: int) -> Turn:
@@ -42,8 +55,8 @@ def _votable_turn(battle: Battle, turn_number: int) -> Turn:
         raise Refused(409, "not_ready", _("Both answers must be finished before you vote."))
     if battle.expires_at and battle.expires_at < clock.now():
         raise Refused(410, "expired", _("This battle has expired. Start a new one."))
-    last = battle.turns.order_by("-number").first()
-    assert last is not None and last.state == TurnState.DONE, "a battle is ready when its last turn is done"
+    last = transcript.turns_of(battle)[-1]
+    assert last.state == TurnState.DONE, "a battle is ready when its last turn is done"
     if last.number != turn_number:
         raise Refused(409, "stale", _("There are newer answers than your page shows. Please reload it."))
     return last
@@ -51,16 +64,15 @@ def _votable_turn(battle: Battle, turn_number: int) -> Turn:
 
 def _store(battle: Battle, choice: Choice, turn: Turn) -> Vote:
     moment = clock.now()
-    answers = Reply.objects.filter(turn__battle=battle).values_list("finish_reason", "message__text")
-    reasons, texts = {reason for reason, _text in answers}, [text for _reason, text in answers if text is not None]
-    marked = _shows_identity(battle, texts)
+    replies = [reply for turn in transcript.turns_of(battle) for reply in turn.replies.all()]
+    marked = _shows_identity(battle, [reply.message.text for reply in replies if reply.message])
     vote = Vote.objects.create(
         battle=battle,
         turn=turn,
         visitor_id=battle.visitor_id,
         choice=choice,
         identity_mark=marked,
-        unranked=_why_unranked(reasons, marked),
+        unranked=_why_unranked({reply.finish_reason for reply in replies}, marked),
         seconds_to_vote=max(0.0, (moment - (battle.ready_at or moment)).total_seconds()),
         created_at=moment,
     )

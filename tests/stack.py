@@ -77,7 +77,8 @@ class Stack:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _table(self) -> list[Process]:
-        rows = processes.table(processes.Layout(port=self.port))
+        generators = int(self.extra_env.get("AGON_GENERATE_PROCESSES", 1))
+        rows = processes.table(processes.Layout(port=self.port, generators=generators))
         if self.engine == "stub":
             argv = (
                 sys.executable,

@@ -31,6 +31,21 @@ def owned(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return inner
 
 
+def owned_unread(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Like `owned` for a verb that reads and locks the battle itself, given its id and whose it must be."""
+
+    @wraps(view)
+    def inner(request: Request, battle: UUID, **kwargs: object) -> HttpResponse:
+        if request.visitor is None:
+            raise Http404("no such battle")
+        try:
+            return view(request, battle, request.visitor, **kwargs)
+        except Battle.DoesNotExist:
+            raise Http404("no such battle") from None
+
+    return inner
+
+
 def taking_part(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Refuses banned visitors and addresses (403 "banned"). Reading, and everything about one's own data, stays open."""
 

@@ -30,6 +30,8 @@ def go(request: Request, name: str, *args: Any) -> HttpResponse:
 def show(request: Request, battle: Battle, vote: Vote | None = None) -> HttpResponse:
     """The battle as it is now, after a change."""
     if wants_fragment(request):
+        if vote is None:
+            battle.refresh_from_db()
         return render(request, "battle/page.html#battle", scene_context(battle, vote))
     return SeeOther(reverse("battle", args=[battle.pk]))
 

@@ -1,6 +1,7 @@
 """The battle: start page, the page of one battle, and one view per verb."""
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpResponse
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from arena import battles, consent, limits, visitors, votes
 from arena.errors import Refused
 from arena.ids import uuid4
-from arena.models import Battle, Consent, Contestant, Vote
+from arena.models import Battle, Consent, Contestant, Visitor, Vote
 from arena.views import access
 from arena.views.access import Request
 from arena.views.answers import go, refusable, show
@@ -102,10 +103,11 @@ def retry(request: Request, battle: Battle) -> HttpResponse:
 @require_POST
 @refusable
 @access.taking_part
-@access.owned
-def vote(request: Request, battle: Battle) -> HttpResponse:
-    vote = votes.cast_vote(battle, request.POST.get("choice", ""), access.number(request))
-    return show(request, vote.battle or battle, vote)
+@access.owned_unread
+def vote(request: Request, battle: UUID, visitor: Visitor) -> HttpResponse:
+    vote = votes.cast_vote(battle, request.POST.get("choice", ""), access.number(request), visitor)
+    assert vote.battle is not None, "erased only with its vote"
+    return show(request, vote.battle, vote)
 
 
 @require_POST

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Prefetch
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString, mark_safe
 
+from arena import transcript
 from arena.ids import uuid4
-from arena.models import Battle, Reply, Report, Side, Turn, Vote
+from arena.models import Battle, Reply, Side, Turn, Vote
 from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState
 from arena.models.contestants import ContestantRevision
 
@@ -73,13 +73,7 @@ class Scene:
 
     @cached_property
     def _turns(self) -> list[Turn]:
-        answers = Prefetch("replies", Reply.objects.select_related("message"))
-        return list(self.battle.turns.select_related("prompt").prefetch_related(answers))
-
-    @cached_property
-    def _reported(self) -> set[Any]:
-        mine = Report.objects.filter(reply__turn__battle=self.battle, visitor__battles=self.battle)
-        return set(mine.values_list("reply_id", flat=True))
+        return transcript.turns_of(self.battle)
 
     def _exchange(self, turn: Turn) -> Exchange:
         is_open = turn.state != TurnState.DONE
@@ -98,7 +92,7 @@ class Scene:
             and state in ("failed", "early")
             and (turn.post_reveal or not self.revealed)
             and not self.over,
-            reported=reply.pk in self._reported,
+            reported=reply.reported,  # type: ignore[attr-defined]  # arena.transcript reads it
         )
 
     @property
@@ -163,6 +157,8 @@ class Scene:
 
     @cached_property
     def first_vote(self) -> bool:
+        if self.just_voted:
+            return not self.battle.voted_before  # type: ignore[attr-defined]  # arena.votes has read it
         mine = Vote.objects.filter(visitor=self.battle.visitor_id)
         return self.battle.visitor_id is not None and mine.count() == 1
 
@@ -224,8 +220,6 @@ def _card(revision: ContestantRevision, first_word_s: float | None) -> Card:
 def scene_context(battle: Battle, vote: Vote | None = None) -> dict[str, Any]:
     """Template context of the battle page and of its part; `key` is fresh for the next send.
 
-    A battle that `vote` has just been cast on is as its transaction has left it; any other one is read again.
+    `battle` has just been read, or is as the transaction of `vote` has left it.
     """
-    if vote is None:
-        battle.refresh_from_db()
     return {"scene": Scene(battle, vote), "battle_id": battle.pk, "key": uuid4(), "limit": settings.PROMPT_MAX_CHARS}

@@ -130,7 +130,7 @@ def test_an_operator_takes_a_vote_and_then_all_of_a_visitor_out() -> None:
     visitor, client = factories.visitor(), member("operator")
     voted = [factories.ready(visitor) for _ in range(3)]
     for one in voted:
-        cast_vote(one, "a", 1)
+        cast_vote(one.pk, "a", 1)
     client.post(url(voted[0], "void"), {"reason": "bought"})
     assert "taken out of the ranking" in client.get(url(voted[0])).content.decode()
     page = client.post(url(voted[0], "void_votes"), {"reason": "all bought"}, follow=True).content.decode()
@@ -141,7 +141,7 @@ def test_an_operator_takes_a_vote_and_then_all_of_a_visitor_out() -> None:
 @pytest.mark.parametrize("verb", ["void", "void_votes"])
 def test_who_may_not_and_what_makes_no_sense(verb: str) -> None:
     one = battle()
-    cast_vote(one, "a", 1)
+    cast_vote(one.pk, "a", 1)
     for client in (member("moderator"), member("analyst")):
         assert client.post(url(one, verb), {"reason": "r"}).status_code == 403
     operator = member("operator")

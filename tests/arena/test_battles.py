@@ -120,7 +120,7 @@ def test_turns_are_bounded(settings: pytest.FixtureRequest) -> None:
 
 def test_turns_after_the_reveal_are_stored_and_never_ranked() -> None:
     battle = factories.ready()
-    votes.cast_vote(battle, "a", 1)
+    votes.cast_vote(battle.pk, "a", 1)
     battle.refresh_from_db()
     turn = battles.send(battle, "Thanks, both", uuid4(), "g")
     battle = factories.finish(turn)
@@ -160,7 +160,7 @@ def test_a_complete_answer_cannot_be_retried() -> None:
 
 def test_a_retry_may_not_change_what_was_voted_on() -> None:
     battle = factories.ready(a=outcome("Half", "early"))
-    votes.cast_vote(battle, "b", 1)
+    votes.cast_vote(battle.pk, "b", 1)
     battle.refresh_from_db()
     with pytest.raises(Refused) as refusal:
         battles.retry(battle, "a", "g")
@@ -199,7 +199,7 @@ def test_a_battle_that_is_void_meanwhile_gets_no_successor(monkeypatch: pytest.M
 
 def test_nothing_is_sent_past_a_side_that_failed_after_the_reveal() -> None:
     battle = factories.ready()
-    votes.cast_vote(battle, "a", 1)
+    votes.cast_vote(battle.pk, "a", 1)
     battle.refresh_from_db()
     battle = factories.finish(battles.send(battle, "More", uuid4(), "g"), b=outcome(error="timeout"))
     with pytest.raises(Refused) as refusal:
@@ -259,7 +259,7 @@ def test_only_voted_battles_are_shared_and_sharing_can_be_undone() -> None:
     with pytest.raises(Refused) as refusal:
         battles.share(battle)
     assert code(refusal) == (409, "not_voted")
-    votes.cast_vote(battle, "tie", 1)
+    votes.cast_vote(battle.pk, "tie", 1)
     token = battles.share(battle)
     assert len(token) == 43
     assert battles.share(battle) == token

@@ -512,7 +512,7 @@ def test_what_changed_since_the_list_was_loaded_is_left_alone_and_said(desk: Cli
 
 def test_what_is_being_written_waits_for_its_end(desk: Client) -> None:
     fine, busy = battle(), battle()
-    cast_vote(busy, "a", 1)
+    cast_vote(busy.pk, "a", 1)
     busy.refresh_from_db()
     battles.send(busy, "and after the reveal?", uuid4(), "g")
     ticked = chosen(desk)

@@ -56,7 +56,7 @@ def life(visitor: Visitor) -> Battle:
     Turn.objects.filter(battle=battle).update(group="deadbeef-0123")
     turn = battles.send(battle, f"{CANARY} again", uuid4(), "deadbeef-0123")
     battle = factories.finish(turn, a=outcome(f"{CANARY} c"), b=outcome(f"{CANARY} d"))
-    votes.cast_vote(battle, "a", 2)
+    votes.cast_vote(battle.pk, "a", 2)
     battles.share(battle)
     report = battles.report(turn.replies.first(), visitor, "other", f"{CANARY} report")
     block = GateBlock.objects.create(visitor=visitor, policy="1", category="c", rule="r", prompt=f"{CANARY} blocked")

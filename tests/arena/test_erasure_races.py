@@ -162,7 +162,7 @@ def test_a_vote_cast_at_the_same_moment_counts_or_is_refused(monkeypatch) -> Non
     battle = factories.ready(visitor, a=outcome(CANARY))
     pause = Pause(monkeypatch, votes, "_store")
     with others() as pool:
-        voting = pool.submit(alone(lambda: votes.cast_vote(battle, "a", 1)))
+        voting = pool.submit(alone(lambda: votes.cast_vote(battle.pk, "a", 1)))
         assert pause.reached.wait(20)
         erasing = pool.submit(alone(lambda: erasure.erase(visitor)))
         somebody_waits()

@@ -172,7 +172,7 @@ def test_cookies_of_any_kind_make_a_stranger_and_never_an_error(name: str, cooki
 def test_a_stale_cookie_is_a_stranger(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
     person = Person()
     battle = person.ready()
-    cast_vote(battle, "a", 1)
+    cast_vote(battle.pk, "a", 1)
     assert person.get(f"/b/{battle.pk}/").status_code == 200
     settings.VISITOR_COOKIE_AGE_S = -1
     assert person.get(f"/b/{battle.pk}/").status_code == 404

@@ -20,7 +20,7 @@ def ring() -> None:
 def vote_on(prompt: str, answer: str) -> votes.Vote:
     turn = factories.started(prompt=prompt)
     battle = factories.finish(turn, a=factories.outcome("It depends."), b=factories.outcome(answer))
-    return votes.cast_vote(battle, "b", 1)
+    return votes.cast_vote(battle.pk, "b", 1)
 
 
 PROBED = [

@@ -96,7 +96,7 @@ def site(db: None, valkey: object, monkeypatch: pytest.MonkeyPatch) -> None:
     PairWeight.objects.create(first=first, second=second, weight=1.0, sampler="test")
     factories.adapter("pirate", "stub-fast")
     battle = factories.ready(a=factories.outcome("Alpha says"))
-    cast_vote(battle, "a", 1)
+    cast_vote(battle.pk, "a", 1)
     PairCount.objects.create(origin="live", first=first, second=second, first_was_a=True, outcome="tie", count=1)
     BoardSnapshot.objects.create(origin="live", votes=1, seed=1, board={})
     reply = Turn.objects.get(battle=battle).replies.first()

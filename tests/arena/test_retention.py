@@ -102,7 +102,7 @@ def texts(battle: Battle) -> set[str]:
 def test_texts_of_abandoned_battles_go_unless_they_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
     old, young, given = abandoned(91), abandoned(89), abandoned(91, publish=True)
     flagged, voted = abandoned(91, reason=VoidReason.FLAGGED), factories.ready()
-    votes.cast_vote(voted, "a", 1)
+    votes.cast_vote(voted.pk, "a", 1)
     Battle.objects.filter(pk=voted.pk).update(created_at=ago(500))
     assert taken()["texts of abandoned battles"] == 1
     assert texts(old) == {""}

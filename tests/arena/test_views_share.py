@@ -25,7 +25,7 @@ WAITS = "a text becomes public only after it was checked"
 def battle() -> Battle:
     made = factories.ready(a=outcome("Alpha <text>"), b=outcome("Beta text"))
     Message.objects.filter(text="Alpha <text>").update(html="<p>Alpha &lt;text&gt; <strong>rendered</strong></p>")
-    cast_vote(made, "b", 1)
+    cast_vote(made.pk, "b", 1)
     battles.share(made)
     made.refresh_from_db()
     return made

@@ -37,7 +37,7 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 def voted(by: Visitor | None = None, choice: str = "a") -> Battle:
     battle = factories.ready(by)
-    cast_vote(battle, choice, 1)
+    cast_vote(battle.pk, choice, 1)
     return Battle.objects.get(pk=battle.pk)
 
 
@@ -52,7 +52,7 @@ def test_an_unvoted_battle_becomes_void(ada: User) -> None:
     battle.refresh_from_db()
     assert (battle.state, battle.void_reason, battle.expires_at) == ("void", "flagged", None)
     with pytest.raises(Refused) as refused:
-        cast_vote(battle, "a", 1)
+        cast_vote(battle.pk, "a", 1)
     assert refused.value.status == 410
     entry = AuditEntry.objects.get(action="void")
     assert (entry.actor, entry.subject, entry.reason) == (ada, str(battle.pk), "a test by the staff")

@@ -27,7 +27,7 @@ def refusal_of(act: Callable[[], object]) -> tuple[int, str]:
 
 def test_a_vote_writes_its_event_and_reveals() -> None:
     battle = factories.ready()
-    vote = votes.cast_vote(battle, "a", 1)
+    vote = votes.cast_vote(battle.pk, "a", 1)
     battle.refresh_from_db()
     assert battle.state == BattleState.VOTED
     assert battle.revealed
@@ -41,19 +41,19 @@ def test_a_vote_writes_its_event_and_reveals() -> None:
 
 @pytest.mark.parametrize("choice", ["a", "tie", "both_bad", "b"])
 def test_all_four_choices(choice: str) -> None:
-    assert votes.cast_vote(factories.ready(), choice, 1).choice == choice
+    assert votes.cast_vote(factories.ready().pk, choice, 1).choice == choice
 
 
 def test_an_unknown_choice_is_refused() -> None:
     battle = factories.ready()
-    assert refusal_of(lambda: votes.cast_vote(battle, "left", 1)) == (400, "choice")
+    assert refusal_of(lambda: votes.cast_vote(battle.pk, "left", 1)) == (400, "choice")
     assert not Vote.objects.exists()
 
 
 def test_a_second_vote_is_refused() -> None:
     battle = factories.ready()
-    votes.cast_vote(battle, "a", 1)
-    assert refusal_of(lambda: votes.cast_vote(battle, "b", 1)) == (409, "voted")
+    votes.cast_vote(battle.pk, "a", 1)
+    assert refusal_of(lambda: votes.cast_vote(battle.pk, "b", 1)) == (409, "voted")
     assert Vote.objects.get().choice == "a"
 
 
@@ -63,7 +63,7 @@ def test_fifty_votes_at_once_are_one_vote() -> None:
 
     def post(choice: str) -> str:
         try:
-            votes.cast_vote(battle, choice, 1)
+            votes.cast_vote(battle.pk, choice, 1)
         except Refused as refusal:
             return refusal.code
         finally:
@@ -79,27 +79,27 @@ def test_fifty_votes_at_once_are_one_vote() -> None:
 
 def test_no_vote_before_both_sides_are_done() -> None:
     battle = factories.started().battle
-    assert refusal_of(lambda: votes.cast_vote(battle, "a", 1)) == (409, "not_ready")
+    assert refusal_of(lambda: votes.cast_vote(battle.pk, "a", 1)) == (409, "not_ready")
 
 
 def test_no_vote_while_a_failed_side_waits_for_its_retry() -> None:
     battle = factories.finish(factories.started(), a=outcome(error="timeout"))
-    assert refusal_of(lambda: votes.cast_vote(battle, "a", 1)) == (409, "not_ready")
+    assert refusal_of(lambda: votes.cast_vote(battle.pk, "a", 1)) == (409, "not_ready")
 
 
 def test_no_vote_after_expiry() -> None:
     battle = factories.ready()
     Battle.objects.update(expires_at=now() - timedelta(seconds=1))
-    assert refusal_of(lambda: votes.cast_vote(battle, "a", 1)) == (410, "expired")
+    assert refusal_of(lambda: votes.cast_vote(battle.pk, "a", 1)) == (410, "expired")
     battles.expire()
-    assert refusal_of(lambda: votes.cast_vote(battle, "a", 1)) == (410, "void")
+    assert refusal_of(lambda: votes.cast_vote(battle.pk, "a", 1)) == (410, "void")
 
 
 def test_no_vote_on_answers_the_voter_has_not_seen() -> None:
     battle = factories.ready()
     battle = factories.finish(battles.send(battle, "More", uuid4(), "g"))
-    assert refusal_of(lambda: votes.cast_vote(battle, "a", 1)) == (409, "stale")
-    assert votes.cast_vote(battle, "a", 2).turn.number == 2
+    assert refusal_of(lambda: votes.cast_vote(battle.pk, "a", 1)) == (409, "stale")
+    assert votes.cast_vote(battle.pk, "a", 2).turn.number == 2
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_no_vote_on_answers_the_voter_has_not_seen() -> None:
     ids=["stop", "length", "stopped", "early"],
 )
 def test_what_ranks_and_the_public_reason_why_not(ending: factories.Outcome, reason: str) -> None:
-    vote = votes.cast_vote(factories.ready(b=ending), "a", 1)
+    vote = votes.cast_vote(factories.ready(b=ending).pk, "a", 1)
     assert vote.unranked == reason
     assert VoteEvent.objects.get().ranked == (reason == "")
 
@@ -122,7 +122,7 @@ def test_an_answer_that_names_its_contestant_marks_the_vote() -> None:
     factories.contestant("Zephyr Prime")
     factories.contestant("Quiet One")
     battle = factories.ready(a=outcome("I am Zephyr Prime, nice to meet you."))
-    vote = votes.cast_vote(battle, "b", 1)
+    vote = votes.cast_vote(battle.pk, "b", 1)
     assert vote.identity_mark
     assert vote.unranked == "identity"
     assert not VoteEvent.objects.get().ranked
@@ -130,4 +130,4 @@ def test_an_answer_that_names_its_contestant_marks_the_vote() -> None:
 
 def test_an_answer_about_google_still_counts() -> None:
     battle = factories.ready(a=outcome("Google was founded in 1998; palms grow in the bard's garden."))
-    assert votes.cast_vote(battle, "a", 1).unranked == ""
+    assert votes.cast_vote(battle.pk, "a", 1).unranked == ""

@@ -21,7 +21,7 @@ def fought(by: Visitor | None = None, prompt: str = "Why is the sky blue?", **an
     """A voted battle of somebody who agreed to publishing; nobody has moderated it yet."""
     texts = {side: outcome(answers.get(side, f"Because of Rayleigh, says {side}.")) for side in ("a", "b")}
     battle = factories.finish(factories.started(by or publisher(), prompt), texts["a"], texts["b"])
-    votes.cast_vote(battle, "a", 1)
+    votes.cast_vote(battle.pk, "a", 1)
     battle.refresh_from_db()
     return battle
 

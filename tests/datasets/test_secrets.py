@@ -36,7 +36,7 @@ def told() -> tuple[Battle, str]:
 
 def test_21_no_file_holds_what_must_stay() -> None:
     battle, cookie = told()
-    votes.cast_vote(battle, "a", 1)
+    votes.cast_vote(battle.pk, "a", 1)
     for message in rows.messages(battle):
         rows.look(message, reason=NOTE)
         rows.enrich(message)

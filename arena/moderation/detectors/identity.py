@@ -14,15 +14,17 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from arena.moderation.detectors.folding import words
+from arena.moderation.detectors.folding import WORD, fold, words
 from arena.moderation.detectors.terms import TermSet
 
 DATA: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
 MAX_CHARS = 100_000  # of an answer that are looked at
 SENTENCE = re.compile(r"[.!?。！？]+(?=\s|$)|[。！？]+|\n\s*\n")
+END = "\0"  # of a sentence, while all of them are folded at once: no letter, and folding leaves it
 MAX_FILLERS = 4
 MAKER_REACH = 14
 NAME, DISTINCT, INTRODUCTION, MAKER, SPEAKER = range(5)
@@ -56,10 +58,10 @@ def asks_identity(prompt: str) -> bool:
 def reveals_identity(text: str, names: Iterable[str]) -> bool:
     """Whether an answer tells who wrote it. `names`: of both contestants, their codenames, organisations and models."""
     known = _compile(tuple(sorted({name for name in names if name.strip()})))
-    text = text[:MAX_CHARS]
-    if any(_sentence_reveals(words(sentence), known.terms) for sentence in SENTENCE.split(text)):
+    sentences = [WORD.findall(sentence) for sentence in fold(SENTENCE.sub(END, text[:MAX_CHARS])).split(END)]
+    if any(_sentence_reveals(spoken, known.terms) for spoken in sentences):
         return True
-    joined = "".join(words(text))
+    joined = "".join(chain.from_iterable(sentences))
     return any(_stands_in(joined, before, after, known.joined) for before, after in UNSPACED)
 
 

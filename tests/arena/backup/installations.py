@@ -20,7 +20,7 @@ from tests import factories
 endpoint = factories.endpoint("vendor", base_url="https://vendor.example/v1")
 endpoint.set_key("sk-stored-and-sealed"); endpoint.save()
 for number in range(3):
-    votes.cast_vote(factories.ready(), "a", 1)
+    votes.cast_vote(factories.ready().pk, "a", 1)
 fitting.refit()
 for name, text in {"first/data.jsonl": b"{}\\n" * 1000, "first/card.md": b"# Card\\n", ".building-1/half": b"x"}.items():
     path = Path(settings.RELEASES_DIR) / name

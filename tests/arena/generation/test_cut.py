@@ -64,7 +64,7 @@ async def test_there_is_no_vote_no_further_turn_and_no_retry() -> None:
     turn = await begin()
     played = await play(turn, ScriptedDispatcher([INSTRUCTS, HONEST, END], ["fine", END]))
     for verb in (
-        lambda: votes.cast_vote(played.battle, "a", 1),
+        lambda: votes.cast_vote(played.battle.pk, "a", 1),
         lambda: battles.send(turn.battle, "And now?", uuid4(), "g"),
         lambda: battles.retry(turn.battle, "a", "g"),
     ):
