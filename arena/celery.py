@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_task_publish, beat_init, worker_ready, worker_shutdown
+from celery.signals import after_task_publish, beat_init, celeryd_init, worker_ready, worker_shutdown
 
 from arena import logs  # noqa: F401 (connects its receivers before Celery sets up logging of its own)
 
@@ -14,6 +14,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arena.settings")
 app = Celery("arena")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+def step_back(**_: object) -> None:
+    """A node whose work nobody waits for leaves the processor to those that people look at; its children inherit that."""
+    os.nice(int(os.environ.get("AGON_NICE") or 0))
 
 
 @worker_ready.connect

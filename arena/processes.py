@@ -35,13 +35,14 @@ class Layout:
     python: str = sys.executable
     home: Path = paths.PROJECT
     marks: Path = field(default_factory=paths.run_dir)  # where Celery nodes say that they are ready
+    generators: int = field(default_factory=lambda: int(os.environ.get("AGON_GENERATE_PROCESSES") or 1))
 
     @classmethod
     def containers(cls) -> "Layout":
         """Every process by itself: names instead of sockets, marks on the container's own /tmp, the key from a secret."""
         home = IN_CONTAINERS
         model = Path(os.environ.get("AGON_ENGINE_MODEL") or home / "var" / "models" / DEMO_MODEL)
-        where = {"host": EVERYWHERE, "engine_host": EVERYWHERE, "marks": Path("/tmp")}  # noqa: S108
+        where = {"generators": 1, "host": EVERYWHERE, "engine_host": EVERYWHERE, "marks": Path("/tmp")}  # noqa: S108
         return cls(model=model, python="python", home=home, **where)  # type: ignore[arg-type]
 
     @property
@@ -125,21 +126,25 @@ def workers(layout: Layout) -> list[Process]:
     drain_s = _drain_s()
     few_arenas = {"MALLOC_ARENA_MAX": "2"}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    patient = {"AGON_NICE": "10"}  # nobody waits for them at a page: what people look at goes first
     return [
-        _celery(
-            layout,
-            "worker-generate",
-            ("worker", "-P", "threads", "-c", "2", "-Q", "generate", *WORKER_FLAGS),
-            env=few_arenas,
-            stop_timeout_s=drain_s + 15,
-            memory_mb=150,
+        *(
+            _celery(
+                layout,
+                "worker-generate" if number == 1 else f"worker-generate-{number}",
+                ("worker", "-P", "threads", "-c", "2", "-Q", "generate", *WORKER_FLAGS),
+                env=few_arenas,
+                stop_timeout_s=drain_s + 15,
+                memory_mb=150,
+            )
+            for number in range(1, layout.generators + 1)
         ),
         _celery(
             layout,
             "worker-batch",
             ("worker", "-P", "prefork", "-c", "2", "-Q", "rank,default", *WORKER_FLAGS)
             + ("--max-memory-per-child", str(CHILD_KB)),
-            env=few_arenas | one_thread,
+            env=few_arenas | one_thread | patient,
             stop_timeout_s=drain_s,
             memory_mb=350,
         ),
@@ -148,7 +153,7 @@ def workers(layout: Layout) -> list[Process]:
             "worker-long",
             ("worker", "-P", "prefork", "-c", "1", "-Q", "export", *WORKER_FLAGS)
             + ("--max-memory-per-child", str(4 * CHILD_KB)),
-            env=few_arenas | one_thread,
+            env=few_arenas | one_thread | patient,
             stop_timeout_s=drain_s,
             late=True,
         ),
