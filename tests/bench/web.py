@@ -49,12 +49,15 @@ WORDS, RATE, SPREAD, JITTER_S, IDLE_RATE = 256, 18.0, 0.15, 1.0, 45.0
 STREAMS, SOCKETS, PER_SECOND, REQUESTS = (100, 500), 5000, 50.0, 600
 WARM = 4  # a new process compiles its templates at the first requests
 SETTLE_S = 25.0  # idle sockets are weighed after a round of pings
-PROCESSES = ("web", "worker-generate", "valkey", "postgres", "engine")
+PROCESSES = ("web", "worker-generate", "worker-generate-2", "valkey", "postgres", "engine")
 LIMITS = {
     **dict.fromkeys(("AGON_LIMIT_PREFIX_BURST", "AGON_LIMIT_PREFIX_PER_MINUTE"), "1000000"),
     "AGON_STREAM_DONE_TTL_S": "1800",  # finished streams are compared with what their readers got
     "AGON_LIVE_SOCKETS": "6000",
     "AGON_VALKEY_MAXMEMORY": "1gb",
+    # docs/operating.md, Scale: what a site with hundreds of battles at a time sets on a machine with two cores
+    "AGON_WEB_PROCESSES": "2",
+    "AGON_GENERATE_PROCESSES": "2",
 }
 
 
