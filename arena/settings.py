@@ -132,7 +132,16 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": [REDIS_URL], "prefix": CHANNEL_PREFIX},
     }
 }
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+# Without a bound, a server that takes connections and says nothing would hold every thread that asks it.
+VALKEY_TIMEOUT_S = env.seconds("AGON_VALKEY_TIMEOUT_S", 5)
+VALKEY_TIMEOUTS = {"socket_timeout": VALKEY_TIMEOUT_S, "socket_connect_timeout": VALKEY_TIMEOUT_S}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": VALKEY_TIMEOUTS,
+    }
+}
 STREAM_MAXLEN = env.number("AGON_STREAM_MAXLEN", 8000, least=100)
 STREAM_TTL_S = env.number("AGON_STREAM_TTL_S", 3600, least=60)
 STREAM_DONE_TTL_S = env.number("AGON_STREAM_DONE_TTL_S", 60, least=1)
@@ -149,7 +158,10 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": env.number("AGON_VISIBILITY_TIMEOUT_S", 3600, least=60)}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": env.number("AGON_VISIBILITY_TIMEOUT_S", 3600, least=60),
+    **VALKEY_TIMEOUTS,
+}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "arena.tasks.generate": {"queue": "generate"},
