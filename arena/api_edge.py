@@ -16,8 +16,8 @@ from django.utils.cache import get_conditional_response
 from redis import RedisError
 
 from arena import addresses, limits
+from arena.outages import RETRY_AFTER_S
 from arena.problems import MEDIA_TYPE, problem
-from arena.views.errors import RETRY_AFTER_S
 
 log = logging.getLogger(__name__)
 PREFIX = "/api/v"

@@ -5,6 +5,7 @@ long as each stream is open. The visitor's signed cookie is checked here; strang
 """
 
 import asyncio
+import logging
 import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -13,12 +14,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import Error
 from django.http import parse_cookie
 
 from arena import logs, visitors
 from arena.aio import in_db
 from arena.models import Turn
 from arena.models.battles import TurnState
+from arena.outages import RETRY_AFTER_S, is_outage
 from arena.streams import events, replay
 from arena.streams.hub import Entry, hub
 
@@ -26,6 +29,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+log = logging.getLogger(__name__)
 ENTRY_ID = re.compile(rb"\d{1,19}-\d{1,19}")
 START = b"0-0"
 _open: Counter[UUID | None] = Counter()  # streams of this process by visitor
@@ -43,7 +47,8 @@ def open_streams() -> int:
 
 
 async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI app. 404 for whoever does not own the battle, 405 for anything but GET, 429 for too many open streams."""
+    """The ASGI app. 404 for whoever does not own the battle, 405 for anything but GET, 429 for too many open streams, 503
+    while the database is away."""
     if scope["method"] != "GET":
         await _plain(send, 405, b"GET only\n", [(b"allow", b"GET")])
         return
@@ -51,7 +56,14 @@ async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
     arguments = scope["url_route"]["kwargs"]
     logs.about(arguments["battle"])
     visitor = _visitor(headers.get(b"cookie", b"").decode("latin-1"))
-    turn = await in_db(_owned_turn, arguments["battle"], arguments["number"], visitor)
+    try:
+        turn = await in_db(_owned_turn, arguments["battle"], arguments["number"], visitor)
+    except Error as error:
+        if not is_outage(error):
+            raise
+        log.warning("a stream was refused: the database is away (%s)", type(error).__name__)
+        await _plain(send, 503, b"try again in a minute\n", [(b"retry-after", b"%d" % RETRY_AFTER_S)])
+        return
     if turn is None:
         await _plain(send, 404, b"no such stream\n")
         return
@@ -69,7 +81,8 @@ async def turn_stream(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _stream(turn_id: UUID, state: str, last_id: bytes, receive: Receive, send: Send) -> None:
-    """Write until the turn ends or the browser leaves, whichever is first."""
+    """Write until the turn ends, the browser leaves, or the database is away when the turn's end is asked for: a browser whose
+    stream has closed comes back by itself."""
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     writer = asyncio.create_task(_write(turn_id, state, last_id, send))
     gone = asyncio.create_task(_gone(receive))
@@ -78,7 +91,11 @@ async def _stream(turn_id: UUID, state: str, last_id: bytes, receive: Receive, s
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
     if writer in done:
-        writer.result()
+        error = writer.exception()
+        if error is not None and not is_outage(error):
+            raise error
+        if error is not None:
+            log.warning("a stream was closed: the database is away (%s)", type(error).__name__)
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -3,14 +3,12 @@
 import sys
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
-from psycopg.errors import ReadOnlySqlTransaction
 
-RETRY_AFTER_S = 30
+from arena.outages import RETRY_AFTER_S, is_outage
 
 
 def _words(status: int) -> tuple[str, str]:
@@ -51,20 +49,14 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, or 503 while the database cannot be reached or takes no writes (a full disk, a standby): what can be tried again.
+    """500, or 503 during an outage of the database.
 
     Rendered without the request: whatever broke may break again in a context processor.
     """
-    status = 503 if _outage(sys.exc_info()[1]) else 500
+    status = 503 if is_outage(sys.exc_info()[1]) else 500
     title, advice = _words(status)
     context = {"status": status, "title": title, "advice": advice}
     answer = HttpResponse(render_to_string("errors/error.html", context), status=status)
     if status == 503:
         answer["Retry-After"] = str(RETRY_AFTER_S)
     return answer
-
-
-def _outage(error: BaseException | None) -> bool:
-    if isinstance(error, OperationalError | InterfaceError):
-        return True
-    return isinstance(error, InternalError) and isinstance(error.__cause__, ReadOnlySqlTransaction)

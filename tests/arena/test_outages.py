@@ -7,6 +7,7 @@ from psycopg.errors import ReadOnlySqlTransaction
 
 from arena import address_keys, pages, visitors
 from arena.models import Consent, Message, Turn, Visitor
+from arena.outages import is_outage
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -73,12 +74,10 @@ def test_a_read_only_database_takes_no_prompt_and_says_so(browser: Client, valke
 
 
 def test_the_cause_is_looked_at_not_the_words() -> None:
-    from arena.views.errors import _outage
-
     error = InternalError("cannot execute INSERT in a read-only transaction")
-    assert not _outage(error)
+    assert not is_outage(error)
     error.__cause__ = ReadOnlySqlTransaction()
-    assert _outage(error)
+    assert is_outage(error)
 
 
 def test_the_process_s_own_check_asks_no_database(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,14 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
+from django.db import OperationalError, ProgrammingError
 from django.http import HttpResponse
 from redis.asyncio import Redis
 
 from arena import turns, visitors
 from arena.asgi import application
 from arena.models import Side, Turn, Visitor
-from arena.streams import events, sse
+from arena.streams import events, replay, sse
 from arena.streams.hub import hub
 from arena.streams.publish import connect
 from tests import factories
@@ -122,6 +123,39 @@ async def test_a_stream_ends_when_its_turn_is_deleted(settings: object) -> None:
     assert b"event: done" in sent
     await communicator.wait(timeout=5)
     await hub().close()
+
+
+def away(*_: object) -> None:
+    raise OperationalError("connection refused")
+
+
+async def test_while_the_database_is_away_a_browser_is_told_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    turn = await begin()
+    monkeypatch.setattr(sse, "_owned_turn", away)
+    status, sent = await body(request(turn, await mine(turn)))
+    assert status == 503 and b"(b'retry-after', b'30')" in sent and b"refused" not in sent
+    assert sse.open_streams() == 0
+
+
+async def test_a_stream_whose_end_cannot_be_asked_for_closes_in_order(
+    monkeypatch: pytest.MonkeyPatch, settings: object
+) -> None:
+    settings.SSE_KEEPALIVE_S = 0.1
+    turn = await begin()
+    monkeypatch.setattr(replay, "open_among", away)
+    status, sent = await body(request(turn, await mine(turn)))
+    assert status == 200 and b": keep-alive" in sent and b"event: done" not in sent
+    assert sse.open_streams() == 0
+
+
+async def test_a_bug_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ProgrammingError("no such column")
+
+    turn = await begin()
+    monkeypatch.setattr(sse, "_owned_turn", broken)
+    with pytest.raises(ProgrammingError):
+        await body(request(turn, await mine(turn)))
 
 
 async def test_only_get() -> None:
