@@ -47,8 +47,3 @@ def simhash(features: Iterable[str]) -> int:
     mask = (1 << LANE) - 1
     value = sum(1 << bit for bit in range(BITS) if 2 * (total >> bit * LANE & mask) > len(hashed))
     return value - (1 << BITS) if value >> BITS - 1 else value
-
-
-def distance(a: int, b: int) -> int:
-    """Bits in which two simhashes differ: 0 to 64; near duplicates differ in few."""
-    return ((a ^ b) & (1 << BITS) - 1).bit_count()

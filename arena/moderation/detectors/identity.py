@@ -1,4 +1,4 @@
-"""Did an answer say who wrote it? Did a prompt ask? Word-bound matches after folding, in the assistant's text only.
+"""Did an answer say who wrote it? Word-bound matches after folding, in the assistant's text only.
 
 A mark costs a vote its place in the ranking, never the battle: so talk about "Google" or "palms" must not count, and a
 contestant that says its name, its maker or its family must, in any of ten languages and however it is spelled. Three signs:
@@ -36,8 +36,6 @@ def _folded(phrases: Iterable[str]) -> list[str]:
 
 ARTICLES, KINDS = frozenset(_folded(DATA["articles"])), frozenset(_folded(DATA["kinds"]))
 FILLERS = ARTICLES | frozenset(_folded(DATA["fillers"]))
-PROBES = TermSet([_folded(DATA["probes"])])
-UNSPACED_PROBES = tuple("".join(words(probe)) for probe in DATA["unspaced_probes"])
 UNSPACED = tuple(tuple("".join(words(part)) for part in pattern.split("{}")) for pattern in DATA["unspaced"])
 
 
@@ -46,13 +44,6 @@ class Names(NamedTuple):
 
     terms: TermSet
     joined: tuple[str, ...]
-
-
-def asks_identity(prompt: str) -> bool:
-    """Whether a prompt asks the model who it is. Such a battle is played and voted like any other."""
-    spoken = words(prompt[:MAX_CHARS])
-    joined = "".join(spoken)
-    return bool(PROBES.find(spoken)) or any(probe in joined for probe in UNSPACED_PROBES)
 
 
 def reveals_identity(text: str, names: Iterable[str]) -> bool:

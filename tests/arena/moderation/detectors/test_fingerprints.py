@@ -11,13 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.moderation.detectors.fingerprints import distance, fingerprints, simhash
+from arena.moderation.detectors.fingerprints import BITS, fingerprints, simhash
 from tests.arena.moderation import public_data
 
 TEXT = (
     "The quick brown fox jumps over the lazy dog while the sun sets behind the hills, and nobody in the village remembers "
     "when such a calm and golden evening was last seen by the people who have lived here for a very long time."
 )
+
+
+def distance(a: int, b: int) -> int:
+    """Bits in which two simhashes differ."""
+    return ((a ^ b) & (1 << BITS) - 1).bit_count()
 
 
 def test_spelling_and_layout_do_not_count() -> None:

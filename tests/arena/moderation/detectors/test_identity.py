@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arena.moderation.detectors.identity import asks_identity, reveals_identity
+from arena.moderation.detectors.identity import reveals_identity
 
 NAMES = [
     "SmolLM2 135M Instruct",
@@ -151,67 +151,14 @@ def test_names_of_any_kind_are_taken() -> None:
 @given(st.text(max_size=300), st.lists(st.text(max_size=20), max_size=4))
 def test_any_text_and_names_are_judged(text: str, names: list[str]) -> None:
     assert reveals_identity(text, names) in (True, False)
-    assert asks_identity(text) in (True, False)
 
 
 def test_long_hostile_answers_cost_linear_time() -> None:
     def cost(text: str) -> float:
         start = time.process_time()
         reveals_identity(text, NAMES)
-        asks_identity(text)
         return time.process_time() - start
 
     for unit in ("i am a ", "我是", "claude ", "i am claud ", "a\u0301\u0316", "\u202e", "smollm2-135 "):
         cost(unit)
         assert cost(unit * (100_000 // len(unit))) < 3.0
-
-
-PROBES = {
-    "en": [
-        "Who are you?",
-        "what's your name",
-        "Which model are you exactly?",
-        "Who trained you?",
-        "Are you ChatGPT?",
-        "WHO   ARE—YOU",
-        "wh\u200bo are y\u043eu",
-    ],
-    "fr": ["Qui es-tu ?", "Comment t'appelles-tu ?", "Quel modèle es-tu ?"],
-    "es": ["¿Quién eres?", "¿Cómo te llamas?", "¿Quién te creó?"],
-    "de": ["Wer bist du?", "Wie heißt du?", "Welches Modell bist du?"],
-    "pt": ["Quem é você?", "Qual é o seu nome?", "Quem te criou?"],
-    "it": ["Chi sei?", "Come ti chiami?", "Chi ti ha creato?"],
-    "ru": ["Кто ты?", "Как тебя зовут?", "Кто тебя создал?"],
-    "zh": ["你是谁？", "你叫什么名字？", "你是什么模型？"],
-    "ja": ["あなたは誰ですか？", "あなたの名前は何ですか", "どのモデルですか"],
-    "ko": ["너는 누구니?", "당신은 누구세요?", "이름이 뭐예요?"],
-    "ar": ["من أنت؟", "ما اسمك؟"],
-    "hi": ["आप कौन हैं?", "तुम्हारा नाम क्या है?"],
-    "tr": ["Sen kimsin?", "Adın ne?"],
-}
-
-
-@pytest.mark.parametrize("prompt", [prompt for prompts in PROBES.values() for prompt in prompts])
-def test_probes_in_many_languages(prompt: str) -> None:
-    assert len(PROBES) >= 10
-    assert asks_identity(prompt)
-
-
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "Who is Google's founder?",
-        "Tell me about palms.",
-        "What is the name of the wind?",
-        "Who made the Mona Lisa?",
-        "What are yoghurt cultures?",
-        "Compare Claude Monet and Edgar Degas.",
-        "Was ist ein Modell?",
-        "Explique el modelo OSI.",
-        "写一首诗",
-        "Are llamas friendly?",
-        "",
-    ],
-)
-def test_honest_prompts_are_no_probes(prompt: str) -> None:
-    assert not asks_identity(prompt)
