@@ -126,7 +126,7 @@ def workers(layout: Layout) -> list[Process]:
     drain_s = _drain_s()
     few_arenas = {"MALLOC_ARENA_MAX": "2"}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    patient = {"AGON_NICE": "10"}  # nobody waits for them at a page: what people look at goes first
+    patient = {"AGON_NICE": "19"}  # nobody waits for them at a page: what people look at goes first
     return [
         *(
             _celery(

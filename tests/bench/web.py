@@ -15,6 +15,8 @@ give or take SPREAD, so that both sides of a battle differ in speed. Keys, per r
 frames_per_s_per_side_idle is one battle alone, at IDLE_RATE. Then, one after the other: idle_sockets WebSockets on /live/ with
 the web process's PSS; votes at 50/s on the battles that were streamed, each by its own visitor, as htmx sends them; the
 leaderboard at 50/s with a visitor's cookie. Both open loop (seeded Poisson arrivals), from the planned moment to the last byte.
+The first BUSY votes come at once, while worker-batch enriches the answers that have all just ended (vote_busy_*); the others
+when it is done.
 """
 
 import argparse
@@ -39,14 +41,15 @@ django.setup()
 
 from django.db import connections  # noqa: E402
 
-from arena.models import Turn  # noqa: E402
+from arena.models import Message, Turn  # noqa: E402
 from arena.streams import events  # noqa: E402
 from inference.models import EngineEndpoint  # noqa: E402
 from tests.bench.start import pss_mb  # noqa: E402
 from tests.stack import ENGINE_KEY, Stack  # noqa: E402
 
 WORDS, RATE, SPREAD, JITTER_S, IDLE_RATE = 256, 18.0, 0.15, 1.0, 45.0
-STREAMS, SOCKETS, PER_SECOND, REQUESTS = (100, 500), 5000, 50.0, 600
+STREAMS, SOCKETS, PER_SECOND, REQUESTS = (100, 500), 5000, 50.0, 500
+BUSY = 100
 WARM = 4  # a new process compiles its templates at the first requests
 SETTLE_S = 25.0  # idle sockets are weighed after a round of pings
 PROCESSES = ("web", "worker-generate", "worker-generate-2", "valkey", "postgres", "engine")
@@ -227,6 +230,17 @@ def pages(stack: Stack, name: str, wanted: list[list], status: int) -> dict[str,
     return {**keys, f"{name}_requests": len(took), **spent}
 
 
+def enriched(stack: Stack) -> None:
+    """Wait until worker-batch has looked at every answer."""
+    deadline = time.monotonic() + 120
+    with stack.orm():
+        while Message.objects.exclude(text="").filter(enrichment=None).exists():
+            if time.monotonic() > deadline:
+                sys.exit(f"answers were not enriched:\n{stack.log('worker-batch')[-2000:]}")
+            time.sleep(0.5)
+        connections.close_all()
+
+
 def with_what() -> list[str]:
     return ["gate", *(["scan"] if find_spec("arena.moderation.scan") else []), "markdown"]
 
@@ -249,7 +263,10 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             print(result, file=sys.stderr, flush=True)
         votes = [["POST", f"{path}vote/", cookie, {"choice": "a", "turn": "1"}] for path, cookie in cookies.items()]
         boards = [["GET", "/leaderboard", cookie, {}] for cookie in cookies.values()]
-        result |= pages(stack, "vote", votes[: options.requests], 200)
+        if options.busy:
+            result |= pages(stack, "vote_busy", votes[: options.busy], 200)
+        enriched(stack)
+        result |= pages(stack, "vote", votes[options.busy :][: options.requests], 200)
         result |= pages(stack, "leaderboard", boards[: options.requests], 200)
         print(result, file=sys.stderr, flush=True)
         result |= sockets(stack, options.sockets, options.settle)
@@ -262,12 +279,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--words", type=int, default=WORDS)
     parser.add_argument("--sockets", type=int, default=SOCKETS)
+    parser.add_argument("--busy", type=int, default=BUSY)
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--settle", type=float, default=SETTLE_S)
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
     if options.smoke:
-        options.streams, options.words, options.sockets, options.settle = [4], 40, 20, 0.5
+        options.streams, options.words, options.sockets, options.settle, options.busy = [4], 40, 20, 0.5, 0
     try:
         result = measure(options)
     finally:
