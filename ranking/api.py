@@ -1,6 +1,6 @@
 """/api/v1/leaderboard: the published board, as the page shows it. Nothing newer than the snapshot passes through here (S25)."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from ninja import Router, Schema
 
 from arena.problems import documented
 from ranking import published
-from ranking.published import Board
+from ranking.published import Board, Standing
 
 router = Router(tags=["leaderboard"])
 
@@ -26,33 +26,6 @@ class Method(Schema):
     interval: str
     confidence: float
     replicates: int
-
-
-class Standing(Schema):
-    """One model. Rating, bounds (95 %) and ranks are null unless `standing` is "ranked".
-
-    Under a codename, `name` and `slug` are the codename's, who made it is empty, and `anonymous_until` says for how long.
-    """
-
-    name: str
-    slug: str
-    organisation: str
-    licence: str
-    open_weights: bool
-    adapter: str
-    retired: bool
-    anonymous_until: date | None
-    standing: str
-    rank: int | None
-    rank_worst: int | None
-    rating: float | None
-    lower: float | None
-    upper: float | None
-    votes: int
-    wins: int
-    losses: int
-    ties: int
-    win_rate: float
 
 
 class Leaderboard(Schema):
@@ -87,5 +60,5 @@ def leaderboard(request: HttpRequest) -> dict[str, Any]:
 def as_json(board: Board) -> dict[str, Any]:
     names = ("snapshot", "origin", "state", "votes", "seed", "method")
     shown = {name: getattr(board, name) for name in names}
-    models = [{name: getattr(row, name) for name in Standing.model_fields} for row in board.rows]
+    models = [row.public() for row in board.rows]
     return shown | {"published": board.fitted_at, "synthetic": board.demo, "models": models}

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from dataclasses import asdict
 from typing import Any
 
 from ranking.published import Board, Row
@@ -50,6 +49,4 @@ def as_json(board: Board) -> dict[str, Any]:
 
 
 def _model(row: Row) -> dict[str, Any]:
-    model = asdict(row)
-    del model["place"], model["key"]
-    return model | {"anonymous_until": row.anonymous_until.isoformat() if row.anonymous_until else None}
+    return row.public() | {"anonymous_until": row.anonymous_until.isoformat() if row.anonymous_until else None}

@@ -5,7 +5,7 @@ filters, downloads and plots all work on these rows, so that none of them can te
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -21,17 +21,22 @@ from arena.models.site import BoardSource
 from ranking.models import BoardSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One model of a board. Rating, bounds and ranks are None unless `standing` is "ranked"; `place` is its row in `pairs`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One model. Rating, bounds (95 %) and ranks are null unless `standing` is "ranked".
 
-    `key` is the contestant's id; it stays inside.
+    Under a codename, `name` and `slug` are the codename's, who made it is empty, and `anonymous_until` says for how long.
     """
 
-    place: int
-    key: str
+    # The fields of the API and of the JSON download: a field more here is a field more there.
     name: str
     slug: str
+    organisation: str
+    licence: str
+    open_weights: bool
+    adapter: str
+    retired: bool
+    anonymous_until: date | None
     standing: str
     rank: int | None
     rank_worst: int | None
@@ -43,12 +48,20 @@ class Row:
     losses: int
     ties: int
     win_rate: float
-    organisation: str = ""
-    licence: str = ""
-    adapter: str = ""
-    open_weights: bool = False
-    retired: bool = False
-    anonymous_until: date | None = None
+
+
+PUBLIC = tuple(field.name for field in fields(Standing))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row(Standing):
+    """One model of a board, with what stays inside: its row in `pairs`, and `key`, the contestant's id."""
+
+    place: int
+    key: str
+
+    def public(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in PUBLIC}
 
     @property
     def ranked(self) -> bool:
@@ -173,25 +186,19 @@ def board_of(snapshot: BoardSnapshot) -> Board:
     )
 
 
-FIGURES = ("standing", "rank", "rank_worst", "rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate")
-
-
 def _row(place: int, figures: dict[str, Any], contestants: dict[str, Any]) -> Row:
-    key = figures["model"]
-    contestant = contestants[key]
-    shown = {name: figures[name] for name in FIGURES}
-    if contestant.anonymous:
-        until = contestant.anonymous_until
-        return Row(place, key, contestant.display_name, contestant.public_slug, **shown, anonymous_until=until)
+    contestant = contestants[figures["model"]]
+    hidden = contestant.anonymous
     return Row(
-        place,
-        key,
-        contestant.display_name,
-        contestant.public_slug,
-        **shown,
-        organisation=contestant.organisation,
-        licence=contestant.licence,
-        adapter=contestant.adapter_name or "",
-        open_weights=contestant.open_weights,
-        retired=contestant.visibility == Visibility.RETIRED,
+        place=place,
+        key=figures["model"],
+        name=contestant.display_name,
+        slug=contestant.public_slug,
+        organisation="" if hidden else contestant.organisation,
+        licence="" if hidden else contestant.licence,
+        adapter="" if hidden else contestant.adapter_name or "",
+        open_weights=not hidden and contestant.open_weights,
+        retired=not hidden and contestant.visibility == Visibility.RETIRED,
+        anonymous_until=contestant.anonymous_until if hidden else None,
+        **{name: value for name, value in figures.items() if name in PUBLIC},
     )

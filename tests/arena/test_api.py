@@ -47,6 +47,23 @@ def test_the_board_has_its_figures_under_stable_names() -> None:
     assert best["rating"] == snapshot.board["models"][0]["rating"], "full precision"
 
 
+FIELDS = [
+    *("name", "slug", "organisation", "licence", "open_weights", "adapter", "retired", "anonymous_until"),
+    *("standing", "rank", "rank_worst", "rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate"),
+]
+
+
+def test_a_model_has_the_same_fields_in_the_api_its_document_and_the_downloads() -> None:
+    """A promise to whoever reads them with a program: a field more is one line here, and none goes."""
+    pages.publish((30, 10))
+    schema = get("/api/v1/openapi.json").json()["components"]["schemas"]["Standing"]
+    assert list(schema["properties"]) == schema["required"] == FIELDS
+    download = json.loads(get("/leaderboard.json").content)
+    for model in (*board()["models"], *download["models"]):
+        assert list(model) == FIELDS
+    assert set(get("/leaderboard.csv").content.decode().splitlines()[0].split(",")) < set(FIELDS)
+
+
 def test_a_vote_does_not_move_it_until_a_snapshot_is_published() -> None:
     """S25: no oracle."""
     strong, weak = pages.publish((30, 10))
