@@ -30,7 +30,7 @@ SPARE_FILES = 256
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """Bounds of dispatch; `arena/settings.py` reads them from AGON_DISPATCH_*.
+    """Bounds of dispatch; `arena/bounds.py` reads them from AGON_DISPATCH_*.
 
     `refresh_s` and `load_timeout_s` are about the list of deployments; `attempts` counts all tries of one request, of which
     `rate_retries` may follow a 429, each after at most `retry_after_s`; circuits open after `failures` in a row for

@@ -5,7 +5,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = "tests/translations"
-EVERYWHERE = {"pyproject.toml", "arena/settings.py", "tests/conftest.py", "tests/settings.py", "tests/factories.py"}
+EVERYWHERE = {
+    "pyproject.toml",
+    "arena/settings.py",
+    "arena/bounds.py",
+    "arena/schedule.py",
+    "tests/conftest.py",
+    "tests/settings.py",
+    "tests/factories.py",
+}
 
 
 def changed_files() -> list[str]:
