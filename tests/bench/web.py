@@ -28,7 +28,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +41,7 @@ django.setup()
 
 from django.db import connections  # noqa: E402
 
-from arena.models import Message, Turn  # noqa: E402
+from arena.models import Reply, Turn  # noqa: E402
 from arena.streams import events  # noqa: E402
 from inference.models import EngineEndpoint  # noqa: E402
 from tests.bench.start import pss_mb  # noqa: E402
@@ -58,10 +58,11 @@ LIMITS = {
     "AGON_STREAM_DONE_TTL_S": "1800",  # finished streams are compared with what their readers got
     "AGON_LIVE_SOCKETS": "6000",
     "AGON_VALKEY_MAXMEMORY": "1gb",
-    # docs/operating.md, Scale: what a site with hundreds of battles at a time sets on a machine with two cores
+}
+LARGE = {
     "AGON_WEB_PROCESSES": "2",
     "AGON_GENERATE_PROCESSES": "2",
-}
+}  # docs/operating.md, Scale: for hundreds of battles at a time
 
 
 class Cpu(threading.Thread):
@@ -148,7 +149,7 @@ def streamed(stack: Stack, count: int, rate: float, words: int) -> dict:
                 )
             time.sleep(0.2)
         time.sleep(1)
-        cpu = Cpu({name: stack.pid(name) for name in PROCESSES} | {"reader": reader.pid})
+        cpu = Cpu({name: stack.pid(name) for name in PROCESSES if name in stack.rows} | {"reader": reader.pid})
         call_stub(stack, "go", "POST")
         say(reader, "read")
         cpu.over.set()
@@ -230,11 +231,12 @@ def pages(stack: Stack, name: str, wanted: list[list], status: int) -> dict[str,
     return {**keys, f"{name}_requests": len(took), **spent}
 
 
-def enriched(stack: Stack) -> None:
-    """Wait until worker-batch has looked at every answer."""
+def enriched(stack: Stack, paths: Iterable[str]) -> None:
+    """Wait until worker-batch has looked at every answer of these battles."""
+    answers = Reply.objects.filter(turn__battle__in=[path.split("/")[2] for path in paths])
     deadline = time.monotonic() + 120
     with stack.orm():
-        while Message.objects.exclude(text="").filter(enrichment=None).exists():
+        while answers.filter(message__enrichment=None).exists():
             if time.monotonic() > deadline:
                 sys.exit(f"answers were not enriched:\n{stack.log('worker-batch')[-2000:]}")
             time.sleep(0.5)
@@ -248,7 +250,7 @@ def with_what() -> list[str]:
 def measure(options: argparse.Namespace) -> dict[str, object]:
     result: dict[str, object] = {"with": with_what(), "words": options.words, "words_per_s": options.rate}
     cookies: dict[str, str] = {}
-    with Stack(env=LIMITS) as stack:
+    with Stack(env=LIMITS | ({} if options.smoke else LARGE)) as stack:
         with stack.orm():
             EngineEndpoint.objects.update(first_token_timeout_s=600)  # held until all have come
         for count in (1, *options.streams):
@@ -265,7 +267,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         boards = [["GET", "/leaderboard", cookie, {}] for cookie in cookies.values()]
         if options.busy:
             result |= pages(stack, "vote_busy", votes[: options.busy], 200)
-        enriched(stack)
+        enriched(stack, cookies)
         result |= pages(stack, "vote", votes[options.busy :][: options.requests], 200)
         result |= pages(stack, "leaderboard", boards[: options.requests], 200)
         print(result, file=sys.stderr, flush=True)
@@ -285,7 +287,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
     if options.smoke:
-        options.streams, options.words, options.sockets, options.settle, options.busy = [4], 40, 20, 0.5, 0
+        options.streams, options.words, options.sockets, options.settle, options.busy = [4], 24, 20, 0.2, 0
     try:
         result = measure(options)
     finally:
