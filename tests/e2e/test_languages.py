@@ -5,9 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Route, expect
 
+from tests.e2e.looks import PAGES as BASIC_PAGES
+from tests.e2e.looks import SMALL, TOO_WIDE
 from tests.e2e.person import Person, stub
-from tests.e2e.test_ways import PAGES as BASIC_PAGES
-from tests.e2e.test_ways import SMALL, TOO_WIDE
 
 pytestmark = [pytest.mark.e2e]
 

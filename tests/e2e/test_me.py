@@ -6,8 +6,8 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from tests.e2e.looks import SMALL, TOO_WIDE
 from tests.e2e.person import Person, stub
-from tests.e2e.test_ways import SMALL, TOO_WIDE
 from tests.stack import Stack
 from tests.traces import everything_in, everything_stored
 

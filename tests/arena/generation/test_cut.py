@@ -15,7 +15,7 @@ from arena.moderation.verdicts import text_sha256
 from arena.streams import replay
 from inference.events import GenerationFailed
 from tests import factories
-from tests.arena.generation.test_run import END, ScriptedDispatcher, begin, play
+from tests.arena.generation.playing import END, ScriptedDispatcher, begin, play
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
 HONEST = "It is a long and honest introduction to the question that you have asked me today. "
@@ -101,7 +101,7 @@ async def test_both_sides_can_be_cut() -> None:
 async def test_after_the_reveal_only_that_turns_side_is_withheld() -> None:
     turn = await begin()
     await play(turn, ScriptedDispatcher(["x", END], ["y", END]))
-    await sync_to_async(votes.cast_vote)(turn.battle, "a", 1)
+    await sync_to_async(votes.cast_vote)(turn.battle_id, "a", 1)
     battle = await Battle.objects.select_related("visitor").aget(pk=turn.battle_id)
     later = await sync_to_async(battles.send)(battle, "And now?", uuid4(), "g")
     played = await play(later, ScriptedDispatcher([INSTRUCTS, HONEST, END], ["fine", END]))

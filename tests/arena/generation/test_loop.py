@@ -18,7 +18,7 @@ from arena.models.battles import BattleState, TurnState
 from arena.operations import heartbeat
 from arena.streams import events
 from tests import factories
-from tests.arena.generation.test_run import END, ScriptedDispatcher
+from tests.arena.generation.playing import END, ScriptedDispatcher
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
 PATIENCE_S = 10.0
