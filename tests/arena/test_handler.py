@@ -15,6 +15,7 @@ from arena.handler import Handler
 hold = threading.Event()
 seen: list[object] = []
 inside: list[int] = []
+made: list[Handler] = []
 
 
 def slow(request: HttpRequest) -> HttpResponse:
@@ -73,6 +74,15 @@ def fresh(settings: object) -> Iterator[None]:
     inside.clear()
     yield
     hold.set()
+    for handler in made:
+        handler._threads.shutdown()
+        handler._probes.shutdown()
+    made.clear()
+
+
+def site() -> Handler:
+    made.append(Handler())
+    return made[-1]
 
 
 def outermost(get_response: Callable) -> Callable:
@@ -126,7 +136,7 @@ async def test_one_thread_for_all_of_a_request_and_its_connection_goes_back() ->
     finished: list[str] = []
     note = lambda **_: finished.append(threading.current_thread().name)  # noqa: E731
     signals.request_finished.connect(note)
-    handler = Handler()
+    handler = site()
     try:
         assert await ask(handler, "/where?a=1", b"word=x") == (200, b"/where?a=1 x")
     finally:
@@ -140,7 +150,7 @@ async def test_one_thread_for_all_of_a_request_and_its_connection_goes_back() ->
 
 
 async def test_so_many_at_once_and_the_others_in_their_order() -> None:
-    handler = Handler()
+    handler = site()
     slowly = [asyncio.create_task(ask(handler, "/slow")) for _ in range(2)]
     crowd = [asyncio.create_task(ask(handler, f"/numbered?n={number}")) for number in range(20)]
     await asyncio.sleep(0.1)
@@ -152,13 +162,13 @@ async def test_so_many_at_once_and_the_others_in_their_order() -> None:
 
 async def test_the_order_is_that_of_arrival(settings: object) -> None:
     settings.WEB_AT_ONCE = 1
-    handler = Handler()
+    handler = site()
     await asyncio.gather(*(ask(handler, f"/numbered?n={number}") for number in range(20)))
     assert seen == [str(number) for number in range(20)]
 
 
 async def test_health_checks_and_static_files_wait_for_nobody() -> None:
-    handler = Handler()
+    handler = site()
     slowly = [asyncio.create_task(ask(handler, "/slow")) for _ in range(3)]
     await asyncio.sleep(0.05)
     assert await ask(handler, "/healthz") == (200, b"well")
@@ -170,7 +180,7 @@ async def test_health_checks_and_static_files_wait_for_nobody() -> None:
 
 async def test_a_view_that_breaks_is_a_500_and_leaves_its_place(settings: object) -> None:
     settings.DEBUG_PROPAGATE_EXCEPTIONS = False
-    handler = Handler()
+    handler = site()
     for _ in range(5):
         assert (await ask(handler, "/broken"))[0] == 500
     assert (await ask(handler, "/nowhere"))[0] == 404
@@ -178,13 +188,13 @@ async def test_a_view_that_breaks_is_a_500_and_leaves_its_place(settings: object
 
 
 async def test_a_stream_is_sent_to_its_end_and_closed() -> None:
-    assert await ask(Handler(), "/streamed") == (200, b"first,last")
+    assert await ask(site(), "/streamed") == (200, b"first,last")
     assert seen == ["closed"]
 
 
 async def test_a_stream_ends_when_its_reader_leaves() -> None:
     async with asyncio.timeout(5):
-        assert await ask(Handler(), "/streamed?long=1", leave=True) == (200, b"first,")
+        assert await ask(site(), "/streamed?long=1", leave=True) == (200, b"first,")
     assert seen == ["closed"]
 
 
@@ -199,5 +209,5 @@ async def test_a_browser_that_leaves_before_its_body_has_come_is_not_answered(pa
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
-    await Handler()(scope, receive, send)
+    await site()(scope, receive, send)
     assert sent == [] and seen == []
