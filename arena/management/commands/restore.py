@@ -34,3 +34,6 @@ class Command(BaseCommand):
             self.stdout.write(f"its keys are in var/keys now: {', '.join(done.new_keys)}")
         if done.aside:
             self.stdout.write(f"the old database is kept as {done.aside}; --drop-old would have dropped it")
+        self.stdout.write(
+            f"what was deleted, withdrawn or recalled after {done.made_at} is back: the same requests must be met again"
+        )
