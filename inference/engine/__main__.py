@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--adapters-dir", type=Path, metavar="DIR", help="each subfolder is an adapter of that name")
     model.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     model.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    model.add_argument(
+        "--kernels", choices=["auto", "c", "torch"], default="auto", help="C kernels or torch alone (default auto)"
+    )
     model.add_argument("--threads", type=int, help="compute threads (default: torch's)")
     bounds = p.add_argument_group("bounds")
     bounds.add_argument("--pool-mb", type=int, default=256, help="memory for keys and values (default %(default)s)")
@@ -100,6 +103,7 @@ def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> Engin
         device=args.device,
         dtype=args.dtype,
         threads=args.threads,
+        kernels=args.kernels,
         pool_bytes=args.pool_mb * MIB,
         max_batch_tokens=args.max_batch_tokens,
         max_running=args.max_running,

@@ -8,6 +8,7 @@ from typing import Literal
 
 Device = Literal["cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
+Kernels = Literal["auto", "c", "torch"]
 
 MIB = 1 << 20
 
@@ -24,13 +25,15 @@ class EngineConfig:
     `page_tokens` is the KV page size in tokens. `max_batch_tokens` bounds the tokens of one forward pass, and so the
     time a long prompt can hold up others (None: 128 on CPU, 2048 on CUDA). `max_running` bounds sequences in the batch.
     `max_context` bounds prompt + output in tokens (None: what the model and the pool allow, whichever is less).
-    `threads` are torch's compute threads (None: torch's default).
+    `threads` are compute threads (None: torch's default). `kernels`: the C kernels where they can run (auto), always (c), or
+    torch alone.
     """
 
     model_path: Path
     device: Device = "cpu"
     dtype: Dtype = "float32"
     threads: int | None = None
+    kernels: Kernels = "auto"
     pool_bytes: int = 256 * MIB
     page_tokens: int = 16
     max_batch_tokens: int | None = None
@@ -54,6 +57,8 @@ class EngineConfig:
                 raise ConfigError(f"{name} is {value}; it must be at least 1, or left out")
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"device is {self.device!r}; it must be 'cpu' or 'cuda'")
+        if self.kernels not in ("auto", "c", "torch"):
+            raise ConfigError(f"kernels is {self.kernels!r}; it must be 'auto', 'c' or 'torch'")
         if self.dtype not in ("float32", "bfloat16"):
             raise ConfigError(f"dtype is {self.dtype!r}; it must be 'float32' or 'bfloat16'")
         if self.batch_tokens < self.max_running:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from inference.engine import sampler, weights
 from inference.engine.batch import Batch
+from inference.engine.compiled import make_model
 from inference.engine.config import ConfigError, EngineConfig
 from inference.engine.lora import AdapterError, Adapters, Lora
-from inference.engine.model import Chunk, Model
+from inference.engine.model import Chunk
 from inference.engine.pages import Layout, PagePool
 from inference.engine.sequence import FinishReason, RequestError, Sequence, StepOutput, TokenLogprob
 from inference.scheduler.protocol import Arrival, Removal, Request, Scheduler
@@ -47,7 +48,7 @@ class EngineCore:
         layout = Layout(shape.layers, shape.kv_heads, shape.head_dim, config.page_tokens, dtype)
         self.pool = _pool(layout, config, device)
         self.context = _context(config, shape.context, self.pool)
-        self.model = Model(shape, weights.load(config.model_path, shape, dtype, device), self.pool, self.context)
+        self.model = make_model(config, shape, self.pool, self.context)
         self._adapters = Adapters(
             shape, dtype, device, config.max_adapters, config.adapter_bytes, config.max_adapter_rank
         )
@@ -174,10 +175,16 @@ class EngineCore:
                 rows.append(row - 1)
         if not ready:
             return []
-        logits = self.model.logits(states if len(rows) == row else states[rows])
-        tokens = sampler.sample(logits, ready)
-        found = self._logprobs(ready, tokens, logits)
+        tokens, found = self._choose(ready, states if len(rows) == row else states[rows])
         return [self._advance(seq, token, found.get(seq.id)) for seq, token in zip(ready, tokens, strict=True)]
+
+    def _choose(self, ready: Many[Sequence], states: Tensor) -> tuple[list[int | None], dict[str, TokenLogprob]]:
+        """A token per row of `states`, and log-probabilities of those that ask; scores are kept only where needed."""
+        if all(seq.params.temperature == 0 and seq.params.logprobs is None for seq in ready):
+            return sampler.finite(*self.model.best(states)), {}
+        logits = self.model.logits(states)
+        tokens = sampler.sample(logits, ready)
+        return tokens, self._logprobs(ready, tokens, logits)
 
     def _logprobs(self, ready: Many[Sequence], tokens: Many[int | None], logits: Tensor) -> dict[str, TokenLogprob]:
         asked = [

@@ -87,7 +87,7 @@ class Model:
         self._gathered = self._slabs.new_empty(
             0
         )  # grows to the largest gather; a fresh one per layer costs page faults
-        self._cos, self._sin = _rope_tables(config, context, self.device, self.dtype)
+        self._cos, self._sin = rope_tables(config, context, self.device, self.dtype)
 
     @torch.inference_mode()
     def forward(self, chunks: Sequence[Chunk]) -> Tensor:
@@ -106,6 +106,12 @@ class Model:
     def logits(self, states: Tensor) -> Tensor:
         """Next-token scores (rows, vocab) in float32 of states (rows, C)."""
         return linear(self._norm(states, self.weights.norm), self.weights.head).float()
+
+    @torch.inference_mode()
+    def best(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """The likeliest token of each row of `states` and its score, which is NaN where any score of the row is."""
+        found = self.logits(states).max(dim=-1)
+        return found.indices, found.values
 
     def _attention(self, index: int, layer: Layer, x: Tensor, plan: _Plan) -> None:
         c = self.config
@@ -241,7 +247,7 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> None:
     x.mul_(cos).addcmul_(swapped, sin)
 
 
-def _rope_tables(config: ModelConfig, context: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rope_tables(config: ModelConfig, context: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """cos and signed sin, each (context, 1, D)."""
     angles = torch.outer(torch.arange(context, dtype=torch.float64), config.rope.frequencies(config.head_dim))
     cos, sin = angles.cos().repeat(1, 2), torch.cat((-angles.sin(), angles.sin()), dim=1)

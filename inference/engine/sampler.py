@@ -21,14 +21,16 @@ CANDIDATES = (128, 2048)
 def sample(logits: Tensor, sequences: Rows[Sequence]) -> list[int | None]:
     """One token per row of `logits` (rows, vocab), float32. None where the scores are not finite."""
     best = logits.max(dim=-1)
-    tokens: list[int | None] = best.indices.tolist()
-    finite = torch.isfinite(best.values).tolist()
+    tokens = finite(best.indices, best.values)
     for row, seq in enumerate(sequences):
-        if not finite[row]:
-            tokens[row] = None
-        elif seq.params.temperature > 0:
+        if tokens[row] is not None and seq.params.temperature > 0:
             tokens[row] = _draw(logits[row], seq.params, seq.uniform())
     return tokens
+
+
+def finite(indices: Tensor, values: Tensor) -> list[int | None]:
+    """The likeliest token of each row, None where its score is not finite."""
+    return [i if ok else None for i, ok in zip(indices.tolist(), torch.isfinite(values).tolist(), strict=True)]
 
 
 def _draw(scores: Tensor, params: SamplingParams, u: float) -> int:

@@ -189,6 +189,12 @@ def load(path: Path, config: ModelConfig, dtype: torch.dtype, device: torch.devi
     return Weights(embed, layers, norm, head)
 
 
+def embedding(path: Path, config: ModelConfig, dtype: torch.dtype) -> Tensor:
+    """The embedding table alone, through a mapping of its own: what else was mapped can then leave memory."""
+    source = _Source(path, dtype, torch.device("cpu"))
+    return source.get(["model.embed_tokens.weight"], (config.vocab, config.hidden)).contiguous()
+
+
 def _layer(source: _Source, config: ModelConfig, index: int) -> Layer:
     at, hidden, inner = f"model.layers.{index}.", config.hidden, config.intermediate
     return Layer(
