@@ -18,6 +18,7 @@ from torch import Tensor
 from kernels import library
 from kernels.linear import Packed
 from kernels.lora import Segment, segment_structs
+from kernels.paged import Paging, Rows, pages_struct, set_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,6 @@ class Shape:
         return self.head_dim % 16 == 0 and self.heads % self.kv_heads == 0
 
 
-@dataclass(frozen=True, slots=True)
-class PageView:
-    """Where keys and values lie: `arena` (float32), strides in floats, `tokens` per page."""
-
-    arena: Tensor
-    page_stride: int
-    slab_stride: int
-    tokens: int
-
-
 @dataclass(slots=True)
 class LayerWeights:
     """One layer, matrices packed."""
@@ -62,13 +53,10 @@ class LayerWeights:
 
 @dataclass(slots=True)
 class Step:
-    """Rows of a step. `sequences[t]` numbers row t's sequence, whose pages are table[first[s]], ...; neighbours stay together."""
+    """Tokens of a step, where they belong, and who has which adapter."""
 
     ids: Sequence[int]
-    positions: Sequence[int]
-    sequences: Sequence[int]
-    first: Sequence[int]
-    table: Sequence[int]
+    rows: Rows
     segments: Sequence[Segment] = ()
 
 
@@ -83,7 +71,7 @@ class Decoder:
         layers: list[LayerWeights],
         norm: Tensor,
         head: Packed,
-        pages: PageView,
+        pages: Paging,
         threads: int,
     ) -> None:
         """`rope` is cos and signed sin, each (context, head_dim); `embed` (vocab, hidden); all float32, contiguous."""
@@ -100,7 +88,7 @@ class Decoder:
             *(tensor.data_ptr() for tensor in (*rope, embed, norm)),
             head.matrix,
             self._layers,
-            _pages(pages, shape),
+            pages_struct(pages),
         )
         self._scratch: dict[str, Tensor] = {}
 
@@ -109,14 +97,13 @@ class Decoder:
         rows, shape = len(step.ids), self.shape
         states = torch.empty(rows, shape.hidden)
         batch = library.Batch(rows=rows, segments=len(step.segments), x=states.data_ptr())
-        fields = ("ids", "pos", "seq", "first", "table")
-        given = (step.ids, step.positions, step.sequences, step.first, step.table)
-        arrays = [np.array(values, dtype=np.int32) for values in given]
-        for name, array in zip(fields, arrays, strict=True):
-            setattr(batch, name, array.ctypes.data)
+        ids = np.array(step.ids, dtype=np.int32)
+        batch.ids = ids.ctypes.data
+        arrays = set_rows(batch, step.rows)
         q = shape.heads * shape.head_dim
         widths = {"normed": shape.hidden, "qkv": q + 2 * shape.kv_heads * shape.head_dim, "mixed": q}
         widths |= {"gate_up": 2 * shape.inner, "inner": shape.inner}
+        structs = None
         if step.segments:
             structs = segment_structs(step.segments)
             batch.segment = ctypes.addressof(structs)
@@ -124,6 +111,7 @@ class Decoder:
         for name, width in widths.items():
             setattr(batch, name, self._room(name, rows * width).data_ptr())
         self._c.agon_forward(ctypes.byref(self._model), ctypes.byref(batch))
+        del arrays, structs
         return states
 
     def logits(self, states: Tensor) -> Tensor:
@@ -157,8 +145,3 @@ class Decoder:
 def _layer(layer: LayerWeights) -> library.Layer:
     packed = (layer.qkv.matrix, layer.proj.matrix, layer.gate_up.matrix, layer.down.matrix)
     return library.Layer(layer.attn_norm.data_ptr(), layer.mlp_norm.data_ptr(), *packed)
-
-
-def _pages(pages: PageView, shape: Shape) -> library.Pages:
-    token_stride = 2 * shape.kv_heads * shape.head_dim
-    return library.Pages(pages.arena.data_ptr(), pages.page_stride, pages.slab_stride, token_stride, pages.tokens)

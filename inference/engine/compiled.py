@@ -22,9 +22,10 @@ from inference.engine.model import Chunk, Model, rope_tables
 from inference.engine.pages import PagePool
 from inference.engine.weights import ModelConfig
 from kernels import library
-from kernels.decoder import Decoder, LayerWeights, PageView, Shape, Step
+from kernels.decoder import Decoder, LayerWeights, Shape, Step
 from kernels.linear import pack
 from kernels.lora import Module, Segment, Table
+from kernels.paged import Paging, Rows
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +80,8 @@ class CompiledModel:
             layers.append(_pack(loaded.layers.pop(0)))
         head = pack(loaded.head)
         layout = pool.layout
-        pages = PageView(
-            pool.arena.view(embed.dtype), layout.slabs * layout.slab_items, layout.slab_items, layout.tokens
-        )
+        strides = (layout.slabs * layout.slab_items, layout.slab_items)
+        pages = Paging(pool.arena.view(embed.dtype), *strides, layout.tokens, layout.kv_heads, layout.head_dim)
         norm = loaded.norm.clone()
         self.decoder = Decoder(_shape(config), (rope[0], rope[1]), embed, layers, norm, head, pages, threads)
         self._tables: WeakKeyDictionary[Lora, Table] = WeakKeyDictionary()
@@ -89,20 +89,19 @@ class CompiledModel:
     @torch.inference_mode()
     def forward(self, chunks: Sequence[Chunk]) -> Tensor:
         """Write the chunks' KV to their pages and return the last layer's states, (T, C), in the order of the chunks."""
-        step = Step([], [], [], [], [], [])
-        ids, positions, sequences, table, segments = [], [], [], [], []
-        first: list[int] = []
+        ids: list[int] = []
+        rows = Rows([], [], [], [])
+        segments: list[Segment] = []
         for number, chunk in enumerate(chunks):
             row = len(ids)
             ids += chunk.ids
-            positions += range(chunk.start, chunk.end)
-            sequences += [number] * len(chunk.ids)
-            first.append(len(table))
-            table += chunk.pages
+            rows.positions += range(chunk.start, chunk.end)
+            rows.sequences += [number] * len(chunk.ids)
+            rows.first.append(len(rows.table))
+            rows.table += chunk.pages
             if chunk.adapter is not None:
                 segments.append((row, len(ids), self._table(chunk.adapter)))
-        step = Step(ids, positions, sequences, first, table, _merged(segments))
-        return self.decoder.forward(step)
+        return self.decoder.forward(Step(ids, rows, _merged(segments)))
 
     @torch.inference_mode()
     def logits(self, states: Tensor) -> Tensor:
