@@ -28,8 +28,16 @@ ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRI
 COPY . .
 RUN python -m compileall -q arena datasets inference kernels ranking
 
+# The engine's C kernels: the compiler stays behind in this stage.
+FROM python:${PYTHON} AS engine-kernels
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev
+COPY kernels /build/kernels
+RUN cd /build && AGON_KERNELS_DIR=/kernels python -m kernels.build && ls /kernels/*.so
+
 FROM code AS engine
 COPY --from=engine-packages /venv /venv
+COPY --from=engine-kernels /kernels /srv/kernels
+ENV AGON_KERNELS_DIR=/srv/kernels
 USER agon
 
 FROM code AS site

@@ -29,7 +29,12 @@ help: ## show this list
 # --- install ---------------------------------------------------------------------------------------------------------
 
 .PHONY: install
-install: $(VENV)/.installed $(MODEL)/config.json ## everything that `make up` needs, no server started
+install: $(VENV)/.installed kernels $(MODEL)/config.json ## everything that `make up` needs, no server started
+
+# One call of the C compiler, where there is one; without it the engine runs on torch alone and says so.
+.PHONY: kernels
+kernels: $(VENV)/.installed
+	@$(PY) -m kernels.build >/dev/null
 
 .PHONY: install-dev
 install-dev: install $(VENV)/.installed-dev

@@ -78,15 +78,14 @@ def _token_index(pages: Paging, rows: Rows, layer: int) -> list[int]:
     return [pages.offset(rows.page(s, p, pages.tokens), layer, p) for s, p in spots]
 
 
-def _rope_scatter_torch(
-    qkv: Tensor, rope: tuple[Tensor, Tensor], pages: Paging, rows: Rows, layer: int
-) -> None:
+def _rope_scatter_torch(qkv: Tensor, rope: tuple[Tensor, Tensor], pages: Paging, rows: Rows, layer: int) -> None:
     dim, q = pages.head_dim, query_heads(qkv, pages) * pages.head_dim
     turned = qkv[:, : q + pages.kv_heads * dim].unflatten(1, (-1, dim))
-    cos, sin = (table[rows.positions].unsqueeze(1) for table in rope)
+    at = torch.tensor(rows.positions, dtype=torch.long, device=qkv.device)
+    cos, sin = (table[at].unsqueeze(1) for table in rope)
     swapped = torch.cat((turned[..., dim // 2 :], turned[..., : dim // 2]), dim=-1)
     turned.mul_(cos).addcmul_(swapped, sin)
-    starts = torch.tensor(_token_index(pages, rows, layer), device=qkv.device)
+    starts = torch.tensor(_token_index(pages, rows, layer), dtype=torch.long, device=qkv.device)
     at = starts.unsqueeze(1) + torch.arange(pages.token_stride, device=qkv.device)
     pages.arena[at] = qkv[:, q:]
 

@@ -66,9 +66,7 @@ class Table:
         return ctypes.addressof(self.struct)
 
     def _struct(self, module: Module) -> LoraModule:
-        a, b = (
-            (ctypes.c_void_p * module.rank)(*(row.data_ptr() for row in rows)) for rows in (module.a, module.b)
-        )
+        a, b = ((ctypes.c_void_p * module.rank)(*(row.data_ptr() for row in rows)) for rows in (module.a, module.b))
         self._alive += [a, b]
         return LoraModule(
             ctypes.addressof(a), ctypes.addressof(b), module.rank, module.begin, module.width, module.scale

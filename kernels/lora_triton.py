@@ -59,7 +59,9 @@ def _expand(  # type: ignore[no-untyped-def]
             live = k < rank
             b = tl.load(addresses + first + k, mask=live, other=0).to(tl.pointer_type(tl.float32))
             weights = tl.load(b[:, None] + c[None, :], mask=live[:, None] & (c < out_width)[None, :], other=0.0)
-            vs = tl.load(v + r[:, None] * width + column + k[None, :], mask=(r < end)[:, None] & live[None, :], other=0.0)
+            vs = tl.load(
+                v + r[:, None] * width + column + k[None, :], mask=(r < end)[:, None] & live[None, :], other=0.0
+            )
             acc += tl.sum(vs[:, :, None] * weights[None, :, :], 1)
         to = y + r[:, None] * stride + out + c[None, :]
         where = (r < end)[:, None] & (c < out_width)[None, :]

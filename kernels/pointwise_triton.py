@@ -35,7 +35,9 @@ def _silu_mul(gate_up, y, inner, size: tl.constexpr):  # type: ignore[no-untyped
     inside = at < inner
     gate = tl.load(gate_up + row * 2 * inner + at, mask=inside, other=0.0).to(tl.float32)
     up = tl.load(gate_up + (row * 2 + 1) * inner + at, mask=inside, other=0.0).to(tl.float32)
-    tl.store(y + row * inner + at, (gate / (1 + tl.exp(-gate)) * up).to(y.dtype.element_ty), mask=inside)
+    small = tl.exp(-tl.abs(gate))  # never overflows
+    sigmoid = tl.where(gate >= 0, 1.0, small) / (1 + small)
+    tl.store(y + row * inner + at, (gate * sigmoid * up).to(y.dtype.element_ty), mask=inside)
 
 
 def silu_mul_triton(gate_up: Tensor) -> Tensor:

@@ -49,7 +49,9 @@ def attention(q: Tensor, pages: Paging, rows: Rows, layer: int) -> Tensor:
     out = torch.empty_like(q, dtype=torch.float64)
     group = q.shape[1] // pages.kv_heads
     for row, (position, sequence) in enumerate(zip(rows.positions, rows.sequences, strict=True)):
-        found = torch.stack([pages.token(rows.page(sequence, p, pages.tokens), layer, p) for p in range(position + 1)]).double()
+        found = torch.stack(
+            [pages.token(rows.page(sequence, p, pages.tokens), layer, p) for p in range(position + 1)]
+        ).double()
         keys, values = (t.repeat_interleave(group, 1) for t in found.unbind(1))  # (length, heads, dim)
         weights = (torch.einsum("hd,jhd->hj", q[row].double(), keys) / math.sqrt(q.shape[2])).softmax(-1)
         out[row] = torch.einsum("hj,jhd->hd", weights, values)

@@ -53,10 +53,13 @@ static void NAME(silu_stage)(agon_member *me, const float *gate_up, int64_t rows
     const float *gate = gate_up + r * 2 * inner, *up = gate + inner;
     int64_t i = 0;
     for (; i + VL <= inner; i += VL) {
-      vf g = load(gate + i);
-      store(y + r * ldy + i, g / (1.0f + vexp(-g)) * load(up + i));
+      vf g = load(gate + i), small = vexp(-vmax(g, -g)); /* e^-|g| cannot overflow */
+      store(y + r * ldy + i, g * (pick(g >= splat(0), splat(1), small) / (1.0f + small)) * load(up + i));
     }
-    for (; i < inner; i++) y[r * ldy + i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+    for (; i < inner; i++) {
+      float g = gate[i], small = expf(-fabsf(g));
+      y[r * ldy + i] = g * ((g >= 0 ? 1.0f : small) / (1.0f + small)) * up[i];
+    }
   }
 }
 

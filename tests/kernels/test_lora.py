@@ -33,9 +33,7 @@ def adapter(seed: int, shapes: list[tuple[int, int, int]], layers: int = 2) -> T
     return Table(layers, modules)
 
 
-SHAPES = st.lists(
-    st.tuples(st.integers(1, 20), st.integers(0, 40), st.integers(1, 50)), min_size=0, max_size=3
-)
+SHAPES = st.lists(st.tuples(st.integers(1, 20), st.integers(0, 40), st.integers(1, 50)), min_size=0, max_size=3)
 SEGMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11), st.booleans()), min_size=0, max_size=5)
 
 

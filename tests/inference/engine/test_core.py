@@ -46,10 +46,15 @@ REQUESTS = st.lists(
 
 
 @SLOW
-@given(requests=REQUESTS, budget=st.integers(8, 70), pages=st.integers(20, 60))
-def test_greedy_tokens_depend_on_nothing_else(tiny_model, tiny_adapters, alone, requests, budget, pages):
+@given(
+    requests=REQUESTS,
+    budget=st.integers(8, 70),
+    pages=st.integers(20, 60),
+    kernels=st.sampled_from(["auto", "torch"]),
+)
+def test_greedy_tokens_depend_on_nothing_else(tiny_model, tiny_adapters, alone, requests, budget, pages, kernels):
     """Any company, any chunk size, any number of preemptions: the same tokens as alone, and every page comes back."""
-    core = make_core(tiny_model, pages=pages, max_batch_tokens=budget)
+    core = make_core(tiny_model, pages=pages, max_batch_tokens=budget, kernels=kernels)
     for name, path in tiny_adapters.items():
         core.load_adapter(name, path)
     together = generate(core, *(sequence(str(i), prompt(s, n), a) for i, (s, n, a) in enumerate(requests)))
@@ -200,8 +205,8 @@ def test_scores_that_are_not_finite_end_only_their_sequence(tiny_model, monkeypa
     core = make_core(tiny_model)
     real = core.model.logits
     monkeypatch.setattr(core.model, "logits", lambda states: real(states).index_fill(0, torch.tensor([0]), torch.nan))
-    core.add(sequence("bad", [5]), 0.0)
-    core.add(sequence("good", [6], max_tokens=1), 0.0)
+    core.add(sequence("bad", [5], logprobs=0), 0.0)
+    core.add(sequence("good", [6], max_tokens=1, logprobs=0), 0.0)
     ends = {o.seq_id: o.finish_reason for o in core.step(0.0)}
     assert ends == {"bad": "error", "good": "length"}
     assert core.pool.used == 0

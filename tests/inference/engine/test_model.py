@@ -51,10 +51,11 @@ def rotate(x: Tensor) -> Tensor:
     lengths=st.lists(st.integers(1, 70), min_size=1, max_size=6),
     cuts=st.lists(st.integers(1, 69), max_size=4),
     seed=st.integers(0, 99),
+    kernels=st.sampled_from(["auto", "torch"]),
 )
-@settings(max_examples=60, deadline=None)
-def test_any_split_into_chunks_and_batches_gives_the_dense_scores(tiny_model, lengths, cuts, seed):
-    core = make_core(tiny_model)
+@settings(max_examples=80, deadline=None)
+def test_any_split_into_chunks_and_batches_gives_the_dense_scores(tiny_model, lengths, cuts, seed, kernels):
+    core = make_core(tiny_model, kernels=kernels)
     rng = torch.Generator().manual_seed(seed)
     prompts = [torch.randint(300, (n,), generator=rng).tolist() for n in lengths]
     pages = [core.pool.alloc(-(-n // 4)) for n in lengths]
@@ -81,9 +82,10 @@ def test_padding_at_most_doubles_what_a_decode_step_reads():
         assert max(pages) <= max(4, 2 * min(pages))
 
 
-def test_garbage_in_unwritten_slots_changes_nothing(tiny_model):
+@pytest.mark.parametrize("kernels", ["auto", "torch"])
+def test_garbage_in_unwritten_slots_changes_nothing(tiny_model, kernels):
     """Pages are not cleared between KV owners: what lies beyond a sequence's end must not reach it."""
-    core = make_core(tiny_model)
+    core = make_core(tiny_model, kernels=kernels)
     clean = core.model.forward([Chunk([5, 6, 7], 0, core.pool.alloc(1))])
     core.pool.slab_table()[core.pool.layout.slabs :].fill_(1e30)
     page = core.pool.alloc(1)
