@@ -1,4 +1,4 @@
-"""All layers of one engine step in one C call: embedding, norms, projections with adapters, rotary embedding, paged attention, MLP.
+"""All layers of one engine step in one C call: embedding, norms, projections with adapters, rotary embedding, attention, MLP.
 
 The calling thread and `threads` - 1 others work through the stages together (csrc/team.c); Python is not entered in between.
 Results equal the torch forward of inference.engine.model to rounding, and are the same bits for a row in any batch.

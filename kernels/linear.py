@@ -1,7 +1,7 @@
 """Products with weight matrices that were packed once: y = x W^T, in float32, row by row the same in any company.
 
-`pack` keeps the float32 values themselves, or, where they came from blocks of 4 or 8 bits or from bfloat16, the smallest form that
-gives the same float32 back bit by bit (csrc/pack.c). Without the C library torch multiplies with the matrix as it was.
+`pack` keeps the float32 values themselves, or, where they came from blocks of 4 or 8 bits or from bfloat16, the smallest form
+that gives the same float32 back bit by bit (csrc/pack.c). Without the C library torch multiplies with the matrix as it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Low-rank additions of many adapters in one batch: y[rows] += (x[rows] A^T) B * scale, ranks as they are (S-LoRA, section 5).
 
-An adapter is a table of modules per (layer, target); a module names its rows of A and of B by address, so that they may lie in
-pages anywhere: A has `rank` rows of the input's width, B `rank` rows of the output's width (lora_B of PEFT, transposed). A segment
-of one row is Punica's BGMV, a longer one SGMV; csrc/lora.h runs both without padding to the largest rank.
+An adapter is a table of modules per (layer, target); a module names its rows of A and of B by address, so that they may lie
+in pages anywhere: A has `rank` rows of the input's width, B `rank` rows of the output's width (lora_B of PEFT, transposed). A
+segment of one row is Punica's BGMV, a longer one SGMV; csrc/lora.h runs both without padding to the largest rank.
 Tests: tests/kernels/test_lora.py.
 """
 

@@ -1,7 +1,7 @@
 """Low-rank additions of many adapters in one batch as Triton kernels for GPUs: shrink, then expand (S-LoRA's MBGMM and MBGMV).
 
-A program takes one (segment, module), a few rows and a few ranks or columns; programs beyond a module's own rank or a segment's own
-rows end at once, so nothing is padded to the largest rank. Rows of A and B are found through addresses.
+A program takes one (segment, module), a few rows and a few ranks or columns; programs beyond a module's own rank or a
+segment's own rows end at once, so nothing is padded to the largest rank. Rows of A and B are found through addresses.
 Run in Triton's interpreter by tests/kernels/test_lora.py; not yet on a GPU.
 """
 

@@ -179,9 +179,11 @@ static void NAME(attention_stage)(agon_member *me, const agon_model *m, const ag
     for (int64_t head = 0; head < m->kv_heads; head++, unit++)
       if (unit == mine) {
         NAME(attend)(me, m, b, layer, row, count, head);
+        agon_done(me, 1);
         mine = agon_draw(me, 1);
       }
   }
+  agon_end_stage(me, unit);
 }
 
 typedef struct {

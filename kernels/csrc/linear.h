@@ -201,6 +201,7 @@ static void NAME(linear_stage)(agon_member *me, const float *x, int64_t rows, co
   AGON_UNITS(me, p, panels, chunk)
     for (int64_t r = 0; r < rows; r += ROWS)
       NAME(panel)(x + r * w->in, rows - r < ROWS ? rows - r : ROWS, w, p, y + r * ldy, ldy, add, room);
+  agon_end_stage(me, panels);
 }
 
 typedef struct {

@@ -109,12 +109,14 @@ typedef struct {
             int64_t stop = part + part_size < (parts) ? part + part_size : (parts);                                 \
             float *v = (a)->b->lora + row * (a)->b->lora_width + column;                                            \
             body;                                                                                                   \
+            agon_done(me, 1);                                                                                       \
             mine = agon_draw(me, 1);                                                                                \
           }                                                                                                         \
       }                                                                                                             \
       column += mod->rank;                                                                                          \
     }                                                                                                               \
-  }
+  }                                                                                                                 \
+  agon_end_stage(me, unit);
 
 static void NAME(shrink_stage)(agon_member *me, const NAME(lora_args) *a) {
   int64_t width = a->b->lora_width;
@@ -130,6 +132,5 @@ static void NAME(expand_stage)(agon_member *me, const NAME(lora_args) *a) {
 
 static void NAME(lora)(agon_member *me, const void *args) {
   NAME(shrink_stage)(me, args);
-  agon_barrier(me);
   NAME(expand_stage)(me, args);
 }

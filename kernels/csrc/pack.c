@@ -149,11 +149,12 @@ static void pack_job(agon_member *me, const void *args) {
   AGON_UNITS(me, p, panels, 1)
   if (!__atomic_load_n(a->failed, __ATOMIC_RELAXED) && !pack_panel(a->w, a->out, a->in, a->kind, p, a->data))
     __atomic_store_n(a->failed, 1, __ATOMIC_RELAXED);
+  agon_end_stage(me, panels);
 }
 
 int agon_pack(const float *w, int64_t out, int64_t in, int64_t kind, void *data) {
   int failed = 0;
   pack_args a = {w, out, in, kind, data, &failed};
-  agon_run(pack_job, &a);
+  agon_run(pack_job, &a, 1);
   return !failed;
 }

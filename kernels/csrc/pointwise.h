@@ -15,6 +15,7 @@ INLINE void NAME(norm_row)(const float *x, int64_t width, const float *gain, dou
 static void NAME(norm_stage)(agon_member *me, const float *x, int64_t rows, int64_t width, const float *gain, double eps, float *y) {
   AGON_UNITS(me, r, rows, 4)
   NAME(norm_row)(x + r * width, width, gain, eps, y + r * width);
+  agon_end_stage(me, rows);
 }
 
 /* One head in place: x cos + swapped(x) sin, where sin carries the sign. */
@@ -45,6 +46,7 @@ static void NAME(rope_stage)(agon_member *me, const agon_model *m, const agon_ba
     for (int64_t at = 0; at < q + kv; at += dim) NAME(rotate)(row + at, m->cos + b->pos[r] * dim, m->sin + b->pos[r] * dim, dim);
     memcpy((float *)NAME(token)(m, b, b->seq[r], layer, b->pos[r]), row + q, 2 * kv * sizeof(float));
   }
+  agon_end_stage(me, b->rows);
 }
 
 /* y[r] = silu(gate) * up of rows (gate, up); y overlaps nothing. */
@@ -61,6 +63,7 @@ static void NAME(silu_stage)(agon_member *me, const float *gate_up, int64_t rows
       y[r * ldy + i] = g * ((g >= 0 ? 1.0f : small) / (1.0f + small)) * up[i];
     }
   }
+  agon_end_stage(me, rows);
 }
 
 /* Index of the first largest value, and that value; NaN as value when the row holds one. */
@@ -86,6 +89,7 @@ static void NAME(argmax_stage)(agon_member *me, const float *x, int64_t rows, in
     best[r] = (int32_t)at;
     value[r] = bad ? NAN : most;
   }
+  agon_end_stage(me, rows);
 }
 
 typedef struct {

@@ -1,13 +1,19 @@
-/* Persistent POSIX threads. Waiting members spin for a few microseconds, then sleep: on a machine that does anything else,
- * spinning would take the core that the member waited for needs. */
+/* Persistent POSIX threads. Who waits spins for some microseconds, then sleeps: on a machine that does anything else, spinning
+ * takes the core that the awaited thread needs. */
 #include "team.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agon.h"
 
-enum { MAX_MEMBERS = 64, SPIN = 4000 };
+enum { MAX_MEMBERS = 64, SPIN = 1000 };
+
+typedef struct {
+  _Atomic int64_t drawn, done;
+} stage;
 
 static struct {
   pthread_mutex_t use, lock;
@@ -17,9 +23,11 @@ static struct {
   int size, started;
   agon_job job;
   const void *args;
-  atomic_int generation, arrived, sleepers; /* of barriers */
-  atomic_int jobs, job_sleepers;            /* jobs begun; members asleep until the next */
-  _Atomic int64_t drawn[2];                 /* units drawn in this stage and in the next */
+  stage *stages;
+  int64_t room;          /* stages allocated */
+  atomic_int state;      /* odd while a job is open to helpers; each job its own number */
+  atomic_int inside;     /* helpers in the job */
+  atomic_int sleepers;   /* threads asleep, whatever they wait for */
   atomic_int stopping;
 } team = {.use = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .woken = PTHREAD_COND_INITIALIZER, .size = 1};
 
@@ -31,47 +39,42 @@ static inline void pause_cpu(void) {
 #endif
 }
 
-/* Wait until *what differs from `old`. */
-static void wait_change(atomic_int *what, int old, atomic_int *sleepers) {
-  for (int i = 0; i < SPIN; i++) {
-    if (atomic_load_explicit(what, memory_order_acquire) != old) return;
-    pause_cpu();
+/* Spin, then sleep, until `condition`. A sleeper counts itself before it looks, a waker looks after it has changed what the sleeper
+ * waits for: one of the two sees the other. */
+#define WAIT_UNTIL(condition)                                                        \
+  for (int spins = 0; !(condition); spins++) {                                       \
+    if (spins < SPIN) {                                                              \
+      pause_cpu();                                                                   \
+      continue;                                                                      \
+    }                                                                                \
+    pthread_mutex_lock(&team.lock);                                                  \
+    atomic_fetch_add(&team.sleepers, 1);                                             \
+    while (!(condition)) pthread_cond_wait(&team.woken, &team.lock);                 \
+    atomic_fetch_sub(&team.sleepers, 1);                                             \
+    pthread_mutex_unlock(&team.lock);                                                \
   }
+
+static void wake(void) {
+  if (!atomic_load(&team.sleepers)) return;
   pthread_mutex_lock(&team.lock);
-  atomic_fetch_add(sleepers, 1);
-  while (atomic_load(what) == old) pthread_cond_wait(&team.woken, &team.lock);
-  atomic_fetch_sub(sleepers, 1);
+  pthread_cond_broadcast(&team.woken);
   pthread_mutex_unlock(&team.lock);
 }
 
-/* Change *what; whoever sleeps for it wakes. A sleeper counts itself before it looks, so none is missed. */
-static void change(atomic_int *what, atomic_int *sleepers) {
-  atomic_fetch_add(what, 1);
-  if (atomic_load(sleepers)) {
-    pthread_mutex_lock(&team.lock);
-    pthread_cond_broadcast(&team.woken);
-    pthread_mutex_unlock(&team.lock);
-  }
+int64_t agon_draw(agon_member *me, int64_t count) {
+  return atomic_fetch_add_explicit(&team.stages[me->stage].drawn, count, memory_order_relaxed);
 }
 
-void agon_barrier(agon_member *me) {
-  int stage = me->stage++;
-  if (me->size == 1) {
-    atomic_store_explicit(&team.drawn[stage & 1], 0, memory_order_relaxed);
+void agon_done(agon_member *me, int64_t count) { atomic_fetch_add(&team.stages[me->stage].done, count); }
+
+void agon_end_stage(agon_member *me, int64_t units) {
+  stage *s = &team.stages[me->stage++];
+  if (me->size == 1) return;
+  if (atomic_load_explicit(&s->done, memory_order_acquire) >= units) {
+    wake(); /* who completed the stage may find others asleep for it */
     return;
   }
-  int generation = atomic_load(&team.generation);
-  if (atomic_fetch_add(&team.arrived, 1) + 1 == me->size) {
-    atomic_store(&team.arrived, 0);
-    atomic_store(&team.drawn[stage & 1], 0); /* all members have left this stage's counter behind */
-    change(&team.generation, &team.sleepers);
-  } else {
-    wait_change(&team.generation, generation, &team.sleepers);
-  }
-}
-
-int64_t agon_draw(agon_member *me, int64_t count) {
-  return atomic_fetch_add_explicit(&team.drawn[me->stage & 1], count, memory_order_relaxed);
+  WAIT_UNTIL(atomic_load(&s->done) >= units)
 }
 
 void *agon_scratch(agon_member *me, size_t bytes) {
@@ -90,33 +93,37 @@ static void *work(void *arg) {
   agon_member *me = arg;
   int seen = 0;
   for (;;) {
-    wait_change(&team.jobs, seen, &team.job_sleepers);
-    seen++;
+    WAIT_UNTIL(atomic_load(&team.stopping) || (atomic_load(&team.state) & 1 && atomic_load(&team.state) != seen))
     if (atomic_load(&team.stopping)) return NULL;
-    me->stage = 0;
-    team.job(me, team.args);
-    agon_barrier(me);
+    int state = atomic_load(&team.state);
+    atomic_fetch_add(&team.inside, 1);
+    if (state & 1 && atomic_load(&team.state) == state) { /* still open, and cannot end before this helper has left */
+      me->stage = 0;
+      team.job(me, team.args);
+      seen = state;
+    }
+    atomic_fetch_sub(&team.inside, 1);
+    wake();
   }
 }
 
-static void start_members(void) {
+static void start_helpers(void) {
   while (team.started < team.size - 1) {
     agon_member *me = &team.member[team.started + 1];
     me->id = team.started + 1;
-    if (pthread_create(&team.thread[team.started + 1], NULL, work, me)) break; /* fewer hands do the same work */
+    me->size = team.size;
+    if (pthread_create(&team.thread[me->id], NULL, work, me)) break; /* fewer hands do the same work */
     team.started++;
   }
   team.size = team.started + 1;
-  for (int i = 0; i < team.size; i++) team.member[i].size = team.size;
 }
 
-static void stop_members(void) {
+static void stop_helpers(void) {
   if (!team.started) return;
   atomic_store(&team.stopping, 1);
-  change(&team.jobs, &team.job_sleepers);
+  wake();
   for (int i = 1; i <= team.started; i++) pthread_join(team.thread[i], NULL);
   atomic_store(&team.stopping, 0);
-  atomic_store(&team.jobs, 0);
   team.started = 0;
 }
 
@@ -127,39 +134,53 @@ static void in_child(void) {
   pthread_mutex_init(&team.use, NULL);
   pthread_mutex_init(&team.lock, NULL);
   pthread_cond_init(&team.woken, NULL);
-  atomic_store(&team.jobs, 0);
-  atomic_store(&team.arrived, 0);
-  atomic_store(&team.drawn[0], 0);
-  atomic_store(&team.drawn[1], 0);
+  atomic_store(&team.inside, 0);
+  atomic_store(&team.sleepers, 0);
+  atomic_store(&team.state, 0);
 }
 
 int agon_set_threads(int threads) {
   static int registered;
   pthread_mutex_lock(&team.use);
   if (!registered) registered = !pthread_atfork(NULL, NULL, in_child);
-  stop_members();
-  team.size = threads < 1 ? 1 : threads > MAX_MEMBERS ? MAX_MEMBERS : threads;
-  start_members();
+  threads = threads < 1 ? 1 : threads > MAX_MEMBERS ? MAX_MEMBERS : threads;
+  if (threads != team.size) {
+    stop_helpers();
+    team.size = threads;
+    start_helpers();
+  }
   int size = team.size;
   pthread_mutex_unlock(&team.use);
   return size;
 }
 
-void agon_run(agon_job job, const void *args) {
+/* Room for `stages`, all at zero. No helper is inside. */
+static void clear_stages(int64_t stages) {
+  if (stages > team.room) {
+    free(team.stages);
+    team.stages = malloc(stages * sizeof(stage));
+    if (!team.stages) abort();
+    team.room = stages;
+  }
+  memset(team.stages, 0, stages * sizeof(stage));
+}
+
+void agon_run(agon_job job, const void *args, int64_t stages) {
   pthread_mutex_lock(&team.use);
   agon_member *me = &team.member[0];
   me->size = team.size;
   me->stage = 0;
-  atomic_store(&team.drawn[0], 0);
-  atomic_store(&team.drawn[1], 0);
+  clear_stages(stages);
   if (team.size == 1) {
     job(me, args);
   } else {
     team.job = job;
     team.args = args;
-    change(&team.jobs, &team.job_sleepers);
+    atomic_fetch_add(&team.state, 1); /* odd: open */
+    wake();
     job(me, args);
-    agon_barrier(me);
+    atomic_fetch_add(&team.state, 1); /* even: closed */
+    WAIT_UNTIL(!atomic_load(&team.inside))
   }
   pthread_mutex_unlock(&team.use);
 }

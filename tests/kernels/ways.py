@@ -55,9 +55,9 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def close(found: torch.Tensor, reference: torch.Tensor, rel: float = 2e-6) -> bool:
-    """Whether float32 `found` differs from float64 `reference` by at most `rel` of its largest value."""
+def close(found: torch.Tensor, reference: torch.Tensor, rel: float = 2e-6, scale: float = 0.0) -> bool:
+    """Whether float32 `found` differs from float64 `reference` by at most `rel` of its largest value (or of `scale`)."""
     if not reference.numel():
         return found.shape == reference.shape
-    scale = float(reference.abs().max())
+    scale = max(scale, float(reference.abs().max()))
     return found.shape == reference.shape and bool(((found.double() - reference).abs() <= rel * scale + 1e-12).all())
