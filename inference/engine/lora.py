@@ -53,7 +53,7 @@ class AdapterError(ValueError):
     """The adapter cannot be used with this model; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Lora:
     """One adapter, ready to apply. `parts` maps (layer, fused target) to A (R, in) and B (out, R) with the scale in it."""
 
