@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_double, c_int, c_int32, c_int64, c_void_p
 from functools import cache
 
@@ -105,7 +106,7 @@ STRUCTS: tuple[type[Structure], ...] = (
 )  # fmt: skip
 _ROWS = [c_void_p, c_int64]
 _STEP = [POINTER(Model), POINTER(Batch)]
-FUNCTIONS: dict[str, tuple[list[object], object]] = {
+FUNCTIONS: dict[str, tuple[Sequence[object], object]] = {
     "agon_sizeof": ([c_int], c_int64),
     "agon_best_level": ([], c_int),
     "agon_set_level": ([c_int], c_int),

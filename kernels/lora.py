@@ -9,7 +9,7 @@ Tests: tests/kernels/test_lora.py.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +46,7 @@ class Module:
 class Table:
     """An adapter's modules by (layer, target) as the C functions read them; keeps what it points to alive."""
 
-    def __init__(self, layers: int, modules: dict[tuple[int, str], Sequence[Module]]) -> None:
+    def __init__(self, layers: int, modules: Mapping[tuple[int, str], Sequence[Module]]) -> None:
         self.modules = modules
         self.width = max((sum(m.rank for m in group) for group in modules.values()), default=0)
         self._alive: list[object] = []

@@ -10,7 +10,11 @@ ELSEWHERE = {"AGON_TORCH_INDEX", "AGON_TEST_DATA"}  # the Makefile's and the tes
 
 def read_by_code() -> set[str]:
     quoted = re.compile(r"""["'](AGON_[A-Z_]+?|DATABASE_URL|REDIS_URL)(?:_FILE)?["']""")
-    files = [path for folder in ("arena", "inference", "ranking", "datasets", "kernels") for path in (ROOT / folder).rglob("*.py")]
+    files = [
+        path
+        for folder in ("arena", "inference", "ranking", "datasets", "kernels")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
     assert len(files) > 100
     return {name for path in files for name in quoted.findall(path.read_text())}
 

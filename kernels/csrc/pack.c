@@ -3,7 +3,6 @@
  * A model that was converted from 4- or 8-bit blocks still shows its lattice: 32 neighbouring inputs are q * scale (+ minimum) with
  * float16 scale and minimum. What the blocks were is guessed from their extremes and then checked bit by bit. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agon.h"
@@ -43,16 +42,16 @@ typedef struct {
 
 /* q of w[0, 32) for a scale and minimum; whether every value comes out bit for bit. */
 static int quants(const float *w, block *b, int from, int to) {
-  float scale = half_float(b->scale), low = half_float(b->low);
+  float scale = half_float(b->scale), low = half_float(b->low), inverse = scale != 0 ? 1.0f / scale : 0;
+  int bad = 0;
   for (int i = 0; i < AGON_BLOCK; i++) {
-    float q = scale != 0 ? rintf((w[i] - low) / scale) : 0;
-    if (!(q >= (float)from && q <= (float)to)) return 0;
-    volatile float product = q * scale; /* exact in 24 bits, so a fused and an unfused sum are the same */
-    float back = from ? product : product + low;
-    if (float_bits(back) != float_bits(w[i]) && !(back == 0 && w[i] == 0)) return 0;
-    b->q[i] = (int8_t)q;
+    float q = (w[i] - low) * inverse + 12582912.0f; /* 1.5 * 2^23: rounded to an integer */
+    q = q - 12582912.0f;
+    float back = q * scale + low; /* q * scale is exact in 24 bits: fused or not, the sum is the same */
+    bad |= !(q >= (float)from) | !(q <= (float)to) | (back != w[i]);
+    b->q[i] = (int8_t)(int)q;
   }
-  return 1;
+  return !bad;
 }
 
 /* Try scales near `guess`: the extreme that made the block may not have used its whole range. */

@@ -2,7 +2,8 @@
 
 Workload (constants below): each stream has its own seeded prompt of 64 tokens and decodes 64 tokens greedily, all
 streams together; tok/s counts output tokens over the wall time of the whole run, prompts included, best of `--runs`
-runs, float32 and bfloat16 alternating. Start-up is the wall time of a fresh process from exec to a core that has
+runs, the C kernels, torch alone (`torch_`) and bfloat16 (`bf16_`) alternating; cpu_ms_per_token_N is the least CPU time of all
+threads over output tokens in those runs. Start-up is the wall time of a fresh process from exec to a core that has
 stepped once; memory is the RSS of a process after 8 streams (file-backed weights included). `--smoke` runs a random
 two-layer model for a second.
 """
@@ -19,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from inference.engine.config import Dtype, EngineConfig
+from inference.engine.config import Dtype, EngineConfig, Kernels
 from inference.engine.core import EngineCore
 from inference.scheduler.round_robin import RoundRobin
 from tests.inference.engine.tiny import drain, make_model, sequence
@@ -28,7 +29,11 @@ STREAMS = (1, 8, 32)
 PROMPT_TOKENS = OUTPUT_TOKENS = 64
 SEED = 20260
 POOL_BYTES = 320 << 20  # 32 streams of 128 tokens, with room
-DTYPES: dict[Dtype, str] = {"float32": "", "bfloat16": "bf16_"}
+VARIANTS: dict[str, tuple[Dtype, Kernels]] = {  # prefix of the keys -> what runs
+    "": ("float32", "auto"),
+    "torch_": ("float32", "torch"),
+    "bf16_": ("bfloat16", "auto"),
+}
 PEERS = ("vllm", "llama")
 WHY_PEER = "not installed: the peers come with a later version of this benchmark"
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,36 +51,38 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def core(model: Path, dtype: Dtype, threads: int | None) -> EngineCore:
+def core(model: Path, threads: int | None, dtype: Dtype = "float32", kernels: Kernels = "auto") -> EngineCore:
     """An engine whose queue refuses nothing."""
-    config = EngineConfig(model, dtype=dtype, threads=threads, pool_bytes=POOL_BYTES)
+    config = EngineConfig(model, dtype=dtype, kernels=kernels, threads=threads, pool_bytes=POOL_BYTES)
     return EngineCore(config, RoundRobin(max_waiting_per_client=100))
 
 
-def run(engine: EngineCore, streams: int, output: int = OUTPUT_TOKENS) -> float:
-    """Output tokens per second of `streams` requests served together."""
+def run(engine: EngineCore, streams: int, output: int = OUTPUT_TOKENS) -> tuple[float, float]:
+    """Output tokens per second of `streams` requests served together, and CPU milliseconds per output token."""
     rng = random.Random(SEED)
     vocab = engine.model_config.vocab
     for i in range(streams):
         prompt = rng.choices(range(3, vocab), k=PROMPT_TOKENS)
         engine.add(sequence(f"s{i}", prompt, max_tokens=output), 0.0)
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), time.process_time()
     said = sum(len(output.token_ids) for output in drain(engine))
-    return said / (time.perf_counter() - begin)
+    return said / (time.perf_counter() - begin), 1000 * (time.process_time() - cpu) / said
 
 
 def speeds(model: Path, threads: int | None, runs: int) -> dict[str, float]:
-    """tok_s_* and bf16_tok_s_*, best of alternating runs."""
-    engines = {dtype: core(model, dtype, threads) for dtype in DTYPES}
+    """tok_s_* and cpu_ms_per_token_* of every variant, best of alternating runs."""
+    engines = {name: core(model, threads, *variant) for name, variant in VARIANTS.items()}
     for engine in engines.values():
         run(engine, 1, 4)  # touch the weights once
     best: dict[str, float] = {}
     for _ in range(runs):
         for streams in STREAMS:
-            for dtype, engine in engines.items():
-                key = f"{DTYPES[dtype]}tok_s_{streams}"
-                best[key] = max(best.get(key, 0.0), run(engine, streams))
-    return {key: round(value, 1) for key, value in best.items()}
+            for name, engine in engines.items():
+                speed, cpu = run(engine, streams)
+                keys = f"{name}tok_s_{streams}", f"{name}cpu_ms_per_token_{streams}"
+                best[keys[0]] = max(best.get(keys[0], 0.0), speed)
+                best[keys[1]] = min(best.get(keys[1], cpu), cpu)
+    return {key: round(value, 1 if "tok_s" in key else 2) for key, value in best.items()}
 
 
 def rss_mb() -> float:
@@ -104,11 +111,11 @@ def main() -> None:
     """Print progress, then the result as the last line."""
     args = arguments()
     if args.child == "startup":
-        run(core(args.model, "float32", args.threads), 1, 1)
+        run(core(args.model, args.threads), 1, 1)
         print(time.time())
         return
     if args.child == "memory":
-        engine = core(args.model, "float32", args.threads)  # a name, so that it is still there to be weighed
+        engine = core(args.model, args.threads)  # a name, so that it is still there to be weighed
         run(engine, 8)
         print(rss_mb())
         return
