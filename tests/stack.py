@@ -100,6 +100,7 @@ class Stack:
             "AGON_SWEEP_S": "1",
             "AGON_TURN_LEASE_S": "5",
             "AGON_DISPATCH_REFRESH_S": "1",
+            "AGON_DISPATCH_FAILURES": "1000",  # no circuit that one test opens refuses the next one's requests
             "AGON_LIMIT_VISITOR_BURST": "1000",
             "AGON_LIMIT_PREFIX_BURST": "1000",
             **self.extra_env,
