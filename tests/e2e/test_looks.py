@@ -54,6 +54,21 @@ def test_a_battle_in_both_themes_on_a_phone(newcomer, theme: str) -> None:
     page.click("#vote [value=tie]")
     person.finished("voted")
     assert person.violations() == [] and page.evaluate(TOO_WIDE) <= 0
+    dock = page.locator("#dock").bounding_box()
+    assert dock and dock["height"] < 700 / 7  # the screen is for the answers
+    expect(page.locator("#prompt-foot")).to_be_hidden()
+    page.click("#prompt")
+    expect(page.locator("#prompt-foot")).to_contain_text("nothing is ranked")
+    assert person.violations() == []
+
+
+def test_wide_tables_of_releases_are_read_on_a_phone_without_moving_them(newcomer) -> None:
+    page = newcomer(width=375).page
+    page.goto("/datasets")
+    meanings = page.locator("table.stacked td.wide")
+    expect(meanings).to_have_count(7)
+    for box in (meanings.nth(i).bounding_box() for i in range(7)):
+        assert box and box["x"] + box["width"] <= 375
 
 
 def test_the_unread_answer_keeps_its_dot_at_the_end(newcomer) -> None:
