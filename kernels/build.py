@@ -28,13 +28,17 @@ class BuildError(RuntimeError):
     """There is no library and none can be built; the message says why."""
 
 
-def folder() -> Path:
-    """Where libraries are kept: `AGON_KERNELS_DIR`, else cache/kernels in `AGON_VAR` or var/ of the repository."""
+def folders() -> list[Path]:
+    """Where libraries are looked for: `AGON_KERNELS_DIR`, else cache/kernels in var/ of the repository, then in `AGON_VAR`.
+
+    The repository first, so that installations in other folders (tests make many) share one build.
+    """
     given = os.environ.get("AGON_KERNELS_DIR")
     if given:
-        return Path(given).absolute()
-    var = os.environ.get("AGON_VAR") or Path(__file__).parents[1] / "var"
-    return Path(var).absolute() / "cache/kernels"
+        return [Path(given).absolute()]
+    var = Path(__file__).parents[1] / "var"
+    places = [var, Path(os.environ.get("AGON_VAR") or var).absolute()]
+    return [place / "cache/kernels" for place in dict.fromkeys(places)]
 
 
 def compiler() -> list[str]:
@@ -48,19 +52,27 @@ def compiler() -> list[str]:
 
 
 def library() -> Path:
-    """The library of these sources, built if it is not there. Raises BuildError."""
-    command, where = compiler(), folder()
+    """The library of these sources, built in the first folder that can be written to if it is in none. Raises BuildError."""
+    command, places = compiler(), folders()
     stem = f"agon-{platform.machine()}-{_source_hash()}"
+    name = f"{stem}-{_compiler_hash(command) if command else '*'}.so"
+    for place in places:
+        for ready in sorted(place.glob(name)):
+            return ready
     if not command:
-        ready = sorted(where.glob(f"{stem}-*.so"))
-        if ready:
-            return ready[-1]
-        raise BuildError(f"no C compiler (cc, gcc or clang) and no {stem}-*.so in {where}")
-    path = where / f"{stem}-{_compiler_hash(command)}.so"
-    if not path.is_file():
-        _compile(command, path)
-        _forget_old(where, path)
+        raise BuildError(f"no C compiler (cc, gcc or clang) and no {name} in {' or '.join(map(str, places))}")
+    path = next((place for place in places if _writable(place)), places[0]) / name
+    _compile(command, path)
+    _forget_old(path)
     return path
+
+
+def _writable(place: Path) -> bool:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(place, os.W_OK)
 
 
 def _source_hash() -> str:
@@ -94,9 +106,9 @@ def _compile(command: list[str], path: Path) -> None:
         raise BuildError(f"cannot build in {path.parent}: {error}") from None
 
 
-def _forget_old(where: Path, path: Path) -> None:
-    """Keep the newest builds; a process that has one of the others loaded keeps its copy."""
-    builds = sorted(where.glob("agon-*.so"), key=lambda p: p.stat().st_mtime, reverse=True)
+def _forget_old(path: Path) -> None:
+    """Keep the newest builds beside `path`; a process that has one of the others loaded keeps its copy."""
+    builds = sorted(path.parent.glob("agon-*.so"), key=lambda p: p.stat().st_mtime, reverse=True)
     for old in builds[KEPT:]:
         if old != path:
             old.unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def _mirror(path: Path, root: Path) -> str | None:
         return str(path) if path.name.startswith("test_") and (root / path).exists() else None
     if path.parts[0] in ("templates", "static"):
         return "tests/arena"
-    if path.suffix != ".py":
+    if path.suffix not in (".py", ".c", ".h"):
         return None
     named = [root / "tests" / path.parent / f"test_{path.stem}.py", root / "tests" / path.with_suffix("")]
     folders = [root / "tests" / parent for parent in path.parents if parent != Path(".")]

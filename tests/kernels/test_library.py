@@ -58,6 +58,24 @@ def test_old_builds_are_removed(tmp_path, monkeypatch):
     assert left == {made.name, "agon-old-5.so", "agon-old-4.so", "agon-old-3.so"}
 
 
+@NO_C
+def test_a_build_in_the_repository_serves_every_installation(tmp_path, monkeypatch):
+    """Else each AGON_VAR would compile for seconds; where the repository cannot be written to, AGON_VAR keeps the build."""
+    monkeypatch.delenv("AGON_KERNELS_DIR", raising=False)
+    monkeypatch.setenv("AGON_VAR", str(tmp_path / "state"))
+    monkeypatch.setattr(build, "__file__", str(tmp_path / "code/kernels/build.py"))
+    monkeypatch.setattr(build, "_compile", lambda command, path: path.touch())
+    (tmp_path / "code").write_text("no folder can be made in a file")
+    made = build.library()
+    assert made.parent == tmp_path / "state/cache/kernels"
+    (tmp_path / "code").unlink()
+    made.unlink()
+    here = build.library()
+    assert here.parent == tmp_path / "code/var/cache/kernels"
+    monkeypatch.setenv("AGON_VAR", str(tmp_path / "other"))
+    assert build.library() == here
+
+
 def test_without_a_compiler(tmp_path, monkeypatch, caplog):
     """No compiler and nothing built: said once, and loading gives None. A library built elsewhere serves."""
     monkeypatch.setenv("AGON_KERNELS_DIR", str(tmp_path))
