@@ -9,7 +9,7 @@ import ctypes
 import logging
 import os
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, c_double, c_int, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_double, c_int, c_int64, c_void_p
 from functools import cache
 
 from kernels import build
@@ -70,6 +70,7 @@ class LoraModule(Structure):
     _fields_ = [
         ("a", c_void_p),
         ("b", c_void_p),
+        ("kind", c_int64),
         ("rank", c_int64),
         ("out_begin", c_int64),
         ("out_width", c_int64),
@@ -150,8 +151,3 @@ def set_level(library: ctypes.CDLL, name: str) -> str:
 def levels(library: ctypes.CDLL) -> tuple[str, ...]:
     """The instruction sets that this machine can run."""
     return LEVELS[: library.agon_best_level() + 1]
-
-
-def int32s(values: list[int]) -> ctypes.Array[c_int32]:
-    """`values` as C int32s."""
-    return (c_int32 * len(values))(*values)

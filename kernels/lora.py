@@ -12,35 +12,62 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.library import Batch, LoraAdapter, LoraModule, LoraSegment, int32s, load
+from kernels.library import Batch, LoraAdapter, LoraModule, LoraSegment, load
 
 TARGETS = ("qkv", "proj", "gate_up", "down")
 
 
+KINDS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 4}  # what rows may be stored as; arithmetic is float32
+
+Blocks = Sequence[Tensor]
+
+
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One low-rank addition to columns [begin, begin + width) of a target's output; rows of A and B as tensors.
+    """One low-rank addition to columns [begin, begin + width) of a target's output.
 
-    `a` are `rank` tensors (in), `b` `rank` tensors (width), each contiguous float32; they must outlive the table.
+    `a` are blocks (n, in) whose rows together are A, `b` blocks (n, width) whose rows together are B transposed: views of
+    wherever they lie, each row contiguous, all of one of KINDS. They must outlive the table.
     """
 
-    a: Sequence[Tensor]
-    b: Sequence[Tensor]
+    a: Blocks
+    b: Blocks
     begin: int
     scale: float = 1.0
 
     @property
     def rank(self) -> int:
         """Rows of A and of B."""
-        return len(self.a)
+        return sum(len(block) for block in self.a)
 
     @property
     def width(self) -> int:
         """Output columns."""
-        return int(self.b[0].shape[0])
+        return int(self.b[0].shape[1])
+
+
+def rows_of(blocks: Blocks, begin: int, end: int) -> list[Tensor]:
+    """Rows [begin, end) of all that `blocks` hold, as blocks: one module's share where A of several are stored together."""
+    found, start = [], 0
+    for block in blocks:
+        part = block[max(0, begin - start) : max(0, end - start)]
+        if len(part):
+            found.append(part)
+        start += len(block)
+    return found
+
+
+def addresses(blocks: Blocks) -> list[int]:
+    """Of each row."""
+    found: list[int] = []
+    for block in blocks:
+        step, start = block.stride(0) * block.element_size(), block.data_ptr()
+        found += [start + i * step for i in range(len(block))]
+    return found
 
 
 class Table:
@@ -49,28 +76,29 @@ class Table:
     def __init__(self, layers: int, modules: Mapping[tuple[int, str], Sequence[Module]]) -> None:
         self.modules = modules
         self.width = max((sum(m.rank for m in group) for group in modules.values()), default=0)
-        self._alive: list[object] = []
-        flat: list[LoraModule] = []
+        rows: list[int] = []
+        shapes: list[tuple[int, Module]] = []  # where a module's rows of A begin; those of B follow
         first = [0]
         for layer in range(layers):
             for target in TARGETS:
-                flat += [self._struct(module) for module in modules.get((layer, target), ())]
-                first.append(len(flat))
-        self._modules = (LoraModule * max(1, len(flat)))(*flat)
-        self._first = int32s(first)
-        self.struct = LoraAdapter(ctypes.addressof(self._modules), ctypes.addressof(self._first))
+                for module in modules.get((layer, target), ()):
+                    shapes.append((len(rows), module))
+                    rows += addresses(module.a) + addresses(module.b)
+                first.append(len(shapes))
+        self._rows, self._first = np.array(rows, dtype=np.uint64), np.array(first, dtype=np.int32)
+        base = self._rows.ctypes.data
+        self._modules = (LoraModule * max(1, len(shapes)))(*(_struct(base + 8 * at, module) for at, module in shapes))
+        self.struct = LoraAdapter(ctypes.addressof(self._modules), self._first.ctypes.data)
 
     @property
     def address(self) -> int:
         """Of the C struct."""
         return ctypes.addressof(self.struct)
 
-    def _struct(self, module: Module) -> LoraModule:
-        a, b = ((ctypes.c_void_p * module.rank)(*(row.data_ptr() for row in rows)) for rows in (module.a, module.b))
-        self._alive += [a, b]
-        return LoraModule(
-            ctypes.addressof(a), ctypes.addressof(b), module.rank, module.begin, module.width, module.scale
-        )
+
+def _struct(rows: int, module: Module) -> LoraModule:
+    rank, kind = module.rank, KINDS[module.a[0].dtype]
+    return LoraModule(rows, rows + 8 * rank, kind, rank, module.begin, module.width, module.scale)
 
 
 Segment = tuple[int, int, Table]  # rows [begin, end) and their adapter
@@ -118,5 +146,5 @@ def _add_torch(segments: Sequence[Segment], layer: int, target: str, x: Tensor, 
     """One pair of products per segment and module."""
     for begin, end, table in segments:
         for module in table.modules.get((layer, target), ()):
-            a, b = torch.stack(list(module.a)), torch.stack(list(module.b))
+            a, b = (torch.cat(list(blocks)).to(x.dtype) for blocks in (module.a, module.b))
             y[begin:end, module.begin : module.begin + module.width] += (x[begin:end] @ a.t()) @ b * module.scale

@@ -63,6 +63,6 @@ def lora(segments: Sequence[Segment], layer: int, target: str, x: Tensor, y: Ten
     found = y.double().clone()
     for begin, end, table in segments:
         for m in table.modules.get((layer, target), ()):
-            a, b = torch.stack(list(m.a)).double(), torch.stack(list(m.b)).double()
+            a, b = (torch.cat(list(blocks)).double() for blocks in (m.a, m.b))
             found[begin:end, m.begin : m.begin + m.width] += x[begin:end].double() @ a.t() @ b * m.scale
     return found

@@ -157,6 +157,5 @@ def _modules(a: Tensor, b: Tensor, rank: int) -> list[Module]:
         used = block.any(dim=1).nonzero().flatten()
         if len(used):
             begin, end = int(used[0]), int(used[-1]) + 1
-            rows = block[begin:end].t().contiguous()
-            found.append(Module(list(a[start : start + rank]), list(rows), begin))
+            found.append(Module([a[start : start + rank]], [block[begin:end].t().contiguous()], begin))
     return found

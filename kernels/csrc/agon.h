@@ -15,7 +15,7 @@ extern "C" {
 enum { AGON_NR = 48, AGON_BLOCK = 32 }; /* columns of a panel; inputs that share a scale in the packed kinds */
 
 /* How the weights of a matrix lie in its panels. Packed kinds hold exactly the float32 values they were made from. */
-enum { AGON_F32 = 0, AGON_BF16 = 1, AGON_Q8 = 2, AGON_Q4 = 3 };
+enum { AGON_F32 = 0, AGON_BF16 = 1, AGON_Q8 = 2, AGON_Q4 = 3, AGON_F16 = 4 /* adapters only */ };
 
 typedef struct {
   const void *data; /* panels, 64-byte aligned */
@@ -46,11 +46,11 @@ typedef struct {
   agon_pages pages;
 } agon_model;
 
-/* One low-rank addition y[out_begin .. + out_width] += (x a^T) b * scale. Row r of `a` (in floats) and of `b` (out_width floats)
- * are found through pointers, so they may lie in any page. */
+/* One low-rank addition y[out_begin .. + out_width] += (x a^T) b * scale. Row r of `a` (in values) and of `b` (out_width values) are
+ * found through pointers, so they may lie in any page; `kind` says what the values are, AGON_F32, AGON_BF16 or AGON_F16. */
 typedef struct {
-  const float *const *a, *const *b;
-  int64_t rank, out_begin, out_width;
+  const void *const *a, *const *b;
+  int64_t kind, rank, out_begin, out_width;
   double scale;
 } agon_lora_module;
 

@@ -7,8 +7,22 @@
 #define LORA_RANKS 16
 #define LORA_COLS 192
 
+/* Values [i, i + VL) of a row, and value i, as floats. `kind` is a constant where these are used. */
+INLINE vf NAME(lora_load)(const int kind, const void *row, int64_t i) {
+  if (kind == AGON_BF16) return NAME(bf16)((const uint16_t *)row + i);
+  if (kind == AGON_F16) return half_((const uint16_t *)row + i);
+  return load((const float *)row + i);
+}
+
+INLINE float NAME(lora_value)(const int kind, const void *row, int64_t i) {
+  uint16_t short_[VL] = {0};
+  if (kind == AGON_F32) return ((const float *)row)[i];
+  short_[0] = ((const uint16_t *)row)[i];
+  return NAME(lora_load)(kind, short_, 0)[0];
+}
+
 /* v[r][k] for `rows` (1, 2 or 4, a constant) rows and ranks [k, k + 2 or 1). */
-INLINE void NAME(dots)(const int rows, const int ranks, const float *x, int64_t in, const float *const *a, float *v, int64_t ldv) {
+INLINE void NAME(dots)(const int kind, const int rows, const int ranks, const float *x, int64_t in, const void *const *a, float *v, int64_t ldv) {
   vf c[4][2];
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++)
@@ -18,34 +32,34 @@ INLINE void NAME(dots)(const int rows, const int ranks, const float *x, int64_t 
   for (; i + VL <= in; i += VL)
 #pragma GCC unroll 2
     for (int k = 0; k < ranks; k++) {
-      vf w = load(a[k] + i);
+      vf w = NAME(lora_load)(kind, a[k], i);
 #pragma GCC unroll 4
       for (int r = 0; r < rows; r++) c[r][k] += load(x + r * in + i) * w;
     }
   for (int r = 0; r < rows; r++)
     for (int k = 0; k < ranks; k++) {
       float sum = vsum(c[r][k]);
-      for (int64_t j = i; j < in; j++) sum += x[r * in + j] * a[k][j];
+      for (int64_t j = i; j < in; j++) sum += x[r * in + j] * NAME(lora_value)(kind, a[k], j);
       v[r * ldv + k] = sum;
     }
 }
 
-static void NAME(shrink)(const float *x, int64_t rows, int64_t in, const float *const *a, int64_t ranks, float *v, int64_t ldv) {
+INLINE void NAME(shrink_rows)(const int kind, const float *x, int64_t rows, int64_t in, const void *const *a, int64_t ranks, float *v, int64_t ldv) {
   for (int64_t r = 0; r < rows;) {
     int64_t n = rows - r >= 4 ? 4 : 1;
     int64_t k = 0;
     for (; k + 2 <= ranks; k += 2)
-      if (n == 4) NAME(dots)(4, 2, x + r * in, in, a + k, v + r * ldv + k, ldv);
-      else NAME(dots)(1, 2, x + r * in, in, a + k, v + r * ldv + k, ldv);
+      if (n == 4) NAME(dots)(kind, 4, 2, x + r * in, in, a + k, v + r * ldv + k, ldv);
+      else NAME(dots)(kind, 1, 2, x + r * in, in, a + k, v + r * ldv + k, ldv);
     for (; k < ranks; k++)
-      if (n == 4) NAME(dots)(4, 1, x + r * in, in, a + k, v + r * ldv + k, ldv);
-      else NAME(dots)(1, 1, x + r * in, in, a + k, v + r * ldv + k, ldv);
+      if (n == 4) NAME(dots)(kind, 4, 1, x + r * in, in, a + k, v + r * ldv + k, ldv);
+      else NAME(dots)(kind, 1, 1, x + r * in, in, a + k, v + r * ldv + k, ldv);
     r += n;
   }
 }
 
 /* y[r][0 .. wide * VL) += scale * sum_k v[r][k] b[k][...] for `rows` (a constant) rows. */
-INLINE void NAME(mix)(const int rows, const int wide, const float *v, int64_t ldv, const float *const *b, int64_t from, int64_t rank, float scale, float *y, int64_t ldy) {
+INLINE void NAME(mix)(const int kind, const int rows, const int wide, const float *v, int64_t ldv, const void *const *b, int64_t from, int64_t rank, float scale, float *y, int64_t ldy) {
   vf c[4][4];
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++)
@@ -54,7 +68,7 @@ INLINE void NAME(mix)(const int rows, const int wide, const float *v, int64_t ld
   for (int64_t k = 0; k < rank; k++)
 #pragma GCC unroll 4
     for (int i = 0; i < wide; i++) {
-      vf w = load(b[k] + from + i * VL);
+      vf w = NAME(lora_load)(kind, b[k], from + i * VL);
 #pragma GCC unroll 4
       for (int r = 0; r < rows; r++) c[r][i] += v[r * ldv + k] * w;
     }
@@ -64,25 +78,38 @@ INLINE void NAME(mix)(const int rows, const int wide, const float *v, int64_t ld
     for (int i = 0; i < wide; i++) store(y + r * ldy + from + i * VL, load(y + r * ldy + from + i * VL) + scale * c[r][i]);
 }
 
-static void NAME(expand)(const float *v, int64_t rows, int64_t ldv, const float *const *b, int64_t rank, int64_t from, int64_t to, float scale, float *y, int64_t ldy) {
+INLINE void NAME(expand_rows)(const int kind, const float *v, int64_t rows, int64_t ldv, const void *const *b, int64_t rank, int64_t from, int64_t to, float scale, float *y, int64_t ldy) {
   for (int64_t r = 0; r < rows;) {
     int64_t n = rows - r >= 4 ? 4 : 1, c = from;
     const float *vr = v + r * ldv;
     float *yr = y + r * ldy;
     for (; c + 4 * VL <= to; c += 4 * VL)
-      if (n == 4) NAME(mix)(4, 4, vr, ldv, b, c, rank, scale, yr, ldy);
-      else NAME(mix)(1, 4, vr, ldv, b, c, rank, scale, yr, ldy);
+      if (n == 4) NAME(mix)(kind, 4, 4, vr, ldv, b, c, rank, scale, yr, ldy);
+      else NAME(mix)(kind, 1, 4, vr, ldv, b, c, rank, scale, yr, ldy);
     for (; c + VL <= to; c += VL)
-      if (n == 4) NAME(mix)(4, 1, vr, ldv, b, c, rank, scale, yr, ldy);
-      else NAME(mix)(1, 1, vr, ldv, b, c, rank, scale, yr, ldy);
+      if (n == 4) NAME(mix)(kind, 4, 1, vr, ldv, b, c, rank, scale, yr, ldy);
+      else NAME(mix)(kind, 1, 1, vr, ldv, b, c, rank, scale, yr, ldy);
     for (int64_t i = 0; i < n; i++)
       for (int64_t j = c; j < to; j++) {
         float sum = 0;
-        for (int64_t k = 0; k < rank; k++) sum += vr[i * ldv + k] * b[k][j];
+        for (int64_t k = 0; k < rank; k++) sum += vr[i * ldv + k] * NAME(lora_value)(kind, b[k], j);
         yr[i * ldy + j] += scale * sum;
       }
     r += n;
   }
+}
+
+static void NAME(shrink)(int64_t kind, const float *x, int64_t rows, int64_t in, const void *const *a, int64_t ranks, float *v, int64_t ldv) {
+  if (kind == AGON_BF16) NAME(shrink_rows)(AGON_BF16, x, rows, in, a, ranks, v, ldv);
+  else if (kind == AGON_F16) NAME(shrink_rows)(AGON_F16, x, rows, in, a, ranks, v, ldv);
+  else NAME(shrink_rows)(AGON_F32, x, rows, in, a, ranks, v, ldv);
+}
+
+static void NAME(expand)(int64_t kind, const float *v, int64_t rows, int64_t ldv, const void *const *b, int64_t rank, int64_t from, int64_t to,
+                         float scale, float *y, int64_t ldy) {
+  if (kind == AGON_BF16) NAME(expand_rows)(AGON_BF16, v, rows, ldv, b, rank, from, to, scale, y, ldy);
+  else if (kind == AGON_F16) NAME(expand_rows)(AGON_F16, v, rows, ldv, b, rank, from, to, scale, y, ldy);
+  else NAME(expand_rows)(AGON_F32, v, rows, ldv, b, rank, from, to, scale, y, ldy);
 }
 
 typedef struct {
@@ -121,13 +148,13 @@ typedef struct {
 static void NAME(shrink_stage)(agon_member *me, const NAME(lora_args) *a) {
   int64_t width = a->b->lora_width;
   LORA_UNITS(me, a, LORA_ROWS, mod->rank, LORA_RANKS,
-             NAME(shrink)(a->x + row * a->in, rows, a->in, mod->a + part, stop - part, v + part, width))
+             NAME(shrink)(mod->kind, a->x + row * a->in, rows, a->in, mod->a + part, stop - part, v + part, width))
 }
 
 static void NAME(expand_stage)(agon_member *me, const NAME(lora_args) *a) {
   int64_t width = a->b->lora_width;
   LORA_UNITS(me, a, LORA_ROWS, mod->out_width, LORA_COLS,
-             NAME(expand)(v, rows, width, mod->b, mod->rank, part, stop, (float)mod->scale, a->y + row * a->ldy + mod->out_begin, a->ldy))
+             NAME(expand)(mod->kind, v, rows, width, mod->b, mod->rank, part, stop, (float)mod->scale, a->y + row * a->ldy + mod->out_begin, a->ldy))
 }
 
 static void NAME(lora)(agon_member *me, const void *args) {

@@ -1,36 +1,44 @@
 """Many adapters in one batch: every way equals float64; ranks, segments and company change nothing else."""
 
+import random
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import reference
-from kernels.lora import TARGETS, Module, Table, add
+from kernels.lora import TARGETS, Module, Table, add, rows_of
 from tests.kernels.ways import C_WAYS, WAYS, close, randn, threads, using
 
 INPUTS, WIDTH = 50, 90
 
 
-def scattered(count: int, width: int, seed: int) -> list[torch.Tensor]:
-    """`count` rows of `width` that lie anywhere in a larger buffer, in no order."""
-    store = randn(2 * count + 1, width + 3, seed=seed)
-    order = torch.randperm(2 * count + 1, generator=torch.Generator().manual_seed(seed)).tolist()
-    return [store[i, :width] for i in order[:count]]
+def scattered(count: int, width: int, seed: int, dtype: torch.dtype) -> list[torch.Tensor]:
+    """`count` rows of `width` in blocks of 1 to 7 rows that lie apart, as views of something wider, as pages would hold them."""
+    rng = random.Random(seed)
+    blocks = []
+    while count:
+        rows = min(count, rng.randint(1, 7))
+        blocks.append(randn(rows + 1, width + 3, seed=rng.randrange(1 << 30)).to(dtype)[1:, 2 : 2 + width])
+        count -= rows
+    return blocks
 
 
-def adapter(seed: int, shapes: list[tuple[int, int, int]], layers: int = 2) -> Table:
-    """Modules (rank, begin, width) on every layer of target qkv, and one of rank 2 on down."""
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def adapter(seed: int, shapes: list[tuple[int, int, int]], dtype: torch.dtype = torch.float32) -> Table:
+    """Two layers of modules (rank, begin, width) on target qkv, and one of rank 2 on down."""
     modules = {}
-    for layer in range(layers):
+    for layer in (0, 1):
         at = 100 * seed + 10 * layer
-        group = [
-            Module(scattered(rank, INPUTS, at + i), scattered(rank, width, at + i + 5), begin, 0.5 + i)
+        modules[layer, "qkv"] = [
+            Module(scattered(rank, INPUTS, at + i, dtype), scattered(rank, width, at + i + 5, dtype), begin, 0.5 + i)
             for i, (rank, begin, width) in enumerate(shapes)
         ]
-        modules[layer, "qkv"] = group
-        modules[layer, "down"] = [Module(scattered(2, INPUTS, at + 8), scattered(2, WIDTH, at + 9), 0)]
-    return Table(layers, modules)
+        modules[layer, "down"] = [Module(scattered(2, INPUTS, at + 8, dtype), scattered(2, WIDTH, at + 9, dtype), 0)]
+    return Table(2, modules)
 
 
 SHAPES = st.lists(st.tuples(st.integers(1, 20), st.integers(0, 40), st.integers(1, 50)), min_size=0, max_size=3)
@@ -41,8 +49,8 @@ SEGMENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 11), st.booleans
 @given(kinds=st.lists(SHAPES, min_size=1, max_size=4), runs=SEGMENTS, target=st.sampled_from(TARGETS))
 @settings(max_examples=12, deadline=None)
 def test_equals_float64(way, kinds, runs, target):
-    """Empty segments, rows without an adapter, adapters without the target, ranks from 1 to 20 side by side."""
-    tables = [adapter(i + 1, shapes) for i, shapes in enumerate(kinds)]
+    """Empty segments, rows without an adapter, adapters without the target, ranks from 1 to 20 side by side, three dtypes."""
+    tables = [adapter(i + 1, shapes, DTYPES[i % 3]) for i, shapes in enumerate(kinds)]
     segments, row = [], 0
     for which, length, skipped in runs:
         if not skipped:
@@ -73,3 +81,13 @@ def test_a_row_is_the_same_bits_in_any_segment(way, lengths, workers):
         with threads(workers):
             add(segments, 0, "qkv", x, y, use)
     assert torch.equal(y, alone)
+
+
+def test_a_share_of_rows_stored_together():
+    blocks = [torch.arange(6).view(3, 2), torch.arange(6, 14).view(4, 2)]
+    for begin in range(8):
+        for end in range(begin, 8):
+            wanted = torch.arange(14).view(7, 2)[begin:end]
+            found = rows_of(blocks, begin, end)
+            assert torch.equal(torch.cat(found) if found else wanted[:0], wanted)
+            assert all(part._base is not None for part in found), "views, not copies"
