@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "args.h"
 #include "team.h"
 
 typedef struct {
@@ -73,47 +74,47 @@ int agon_set_level(int level) {
 }
 
 void agon_linear(const float *x, int64_t rows, const agon_matrix *w, float *y, int64_t ldy, int add) {
-  linear_args_base a = {x, rows, w, y, ldy, add};
+  linear_args a = {x, rows, w, y, ldy, add};
   agon_run(now->linear, &a, 1);
 }
 
 void agon_rms_norm(const float *x, int64_t rows, int64_t width, const float *gain, double eps, float *y) {
-  row_args_base a = {x, rows, width, gain, eps, y, NULL};
+  row_args a = {x, rows, width, gain, eps, y, NULL};
   agon_run(now->norm, &a, 1);
 }
 
 void agon_silu_mul(const float *gate_up, int64_t rows, int64_t inner, float *y) {
-  row_args_base a = {gate_up, rows, inner, NULL, 0, y, NULL};
+  row_args a = {gate_up, rows, inner, NULL, 0, y, NULL};
   agon_run(now->silu, &a, 1);
 }
 
 void agon_argmax(const float *x, int64_t rows, int64_t width, int32_t *best, float *value) {
-  row_args_base a = {x, rows, width, NULL, 0, value, best};
+  row_args a = {x, rows, width, NULL, 0, value, best};
   agon_run(now->argmax, &a, 1);
 }
 
 void agon_rope_scatter(const agon_model *m, const agon_batch *b, int64_t layer) {
-  layer_args_base a = {m, b, layer};
+  layer_args a = {m, b, layer};
   agon_run(now->rope, &a, 1);
 }
 
 void agon_attention(const agon_model *m, const agon_batch *b, int64_t layer) {
-  layer_args_base a = {m, b, layer};
+  layer_args a = {m, b, layer};
   agon_run(now->attention, &a, 1);
 }
 
 void agon_lora(const agon_batch *b, int64_t layer, int64_t target, const float *x, int64_t in, float *y, int64_t ldy) {
-  lora_args_base a = {b, 4 * layer + target, x, in, y, ldy};
+  lora_args a = {b, 4 * layer + target, x, in, y, ldy};
   agon_run(now->lora, &a, 2);
 }
 
 void agon_forward(const agon_model *m, const agon_batch *b) {
-  layer_args_base a = {m, b, 0};
+  layer_args a = {m, b, 0};
   agon_run(now->forward, &a, 1 + m->layers * LAYER_STAGES);
 }
 
 void agon_logits(const agon_model *m, const float *states, int64_t rows, float *normed, float *logits, int32_t *best, float *value) {
-  logits_args_base a = {m, states, rows, normed, logits, best, value};
+  logits_args a = {m, states, rows, normed, logits, best, value};
   agon_run(now->logits, &a, 3);
 }
 

@@ -186,18 +186,12 @@ static void NAME(attention_stage)(agon_member *me, const agon_model *m, const ag
   agon_end_stage(me, unit);
 }
 
-typedef struct {
-  const agon_model *m;
-  const agon_batch *b;
-  int64_t layer;
-} NAME(layer_args);
-
 static void NAME(rope)(agon_member *me, const void *args) {
-  const NAME(layer_args) *a = args;
+  const layer_args *a = args;
   NAME(rope_stage)(me, a->m, a->b, a->layer);
 }
 
 static void NAME(attention)(agon_member *me, const void *args) {
-  const NAME(layer_args) *a = args;
+  const layer_args *a = args;
   NAME(attention_stage)(me, a->m, a->b, a->layer);
 }

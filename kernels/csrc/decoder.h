@@ -2,7 +2,7 @@
 
 /* y (+)= x W^T + the adapters' part. */
 INLINE void NAME(project)(agon_member *me, const agon_batch *b, int64_t at, const float *x, const agon_matrix *w, float *y, int add) {
-  NAME(lora_args) lora = {b, at, x, w->in, y, w->out};
+  lora_args lora = {b, at, x, w->in, y, w->out};
   NAME(linear_stage)(me, x, b->rows, w, y, w->out, add);
   if (b->segments) {
     NAME(shrink_stage)(me, &lora);
@@ -11,8 +11,8 @@ INLINE void NAME(project)(agon_member *me, const agon_batch *b, int64_t at, cons
 }
 
 static void NAME(forward)(agon_member *me, const void *args) {
-  const agon_model *m = ((const NAME(layer_args) *)args)->m;
-  const agon_batch *b = ((const NAME(layer_args) *)args)->b;
+  const agon_model *m = ((const layer_args *)args)->m;
+  const agon_batch *b = ((const layer_args *)args)->b;
   AGON_UNITS(me, r, b->rows, 1)
   memcpy(b->x + r * m->hidden, m->embed + (int64_t)b->ids[r] * m->hidden, m->hidden * sizeof(float));
   agon_end_stage(me, b->rows);
@@ -30,17 +30,8 @@ static void NAME(forward)(agon_member *me, const void *args) {
   }
 }
 
-typedef struct {
-  const agon_model *m;
-  const float *states;
-  int64_t rows;
-  float *normed, *logits;
-  int32_t *best;
-  float *value;
-} NAME(logits_args);
-
 static void NAME(logits)(agon_member *me, const void *args) {
-  const NAME(logits_args) *a = args;
+  const logits_args *a = args;
   NAME(norm_stage)(me, a->states, a->rows, a->m->hidden, a->m->norm, a->m->eps, a->normed);
   NAME(linear_stage)(me, a->normed, a->rows, &a->m->head, a->logits, a->m->vocab, 0);
   if (!a->best) return;

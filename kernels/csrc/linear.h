@@ -204,16 +204,7 @@ static void NAME(linear_stage)(agon_member *me, const float *x, int64_t rows, co
   agon_end_stage(me, panels);
 }
 
-typedef struct {
-  const float *x;
-  int64_t rows;
-  const agon_matrix *w;
-  float *y;
-  int64_t ldy;
-  int add;
-} NAME(linear_args);
-
 static void NAME(linear)(agon_member *me, const void *args) {
-  const NAME(linear_args) *a = args;
+  const linear_args *a = args;
   NAME(linear_stage)(me, a->x, a->rows, a->w, a->y, a->ldy, a->add);
 }

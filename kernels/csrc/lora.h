@@ -112,15 +112,6 @@ static void NAME(expand)(int64_t kind, const float *v, int64_t rows, int64_t ldv
   else NAME(expand_rows)(AGON_F32, v, rows, ldv, b, rank, from, to, scale, y, ldy);
 }
 
-typedef struct {
-  const agon_batch *b;
-  int64_t at; /* 4 * layer + target */
-  const float *x;
-  int64_t in;
-  float *y;
-  int64_t ldy;
-} NAME(lora_args);
-
 /* Both stages walk the same units: (segment, module, rows, ranks or columns); `draw` picks who does which. */
 #define LORA_UNITS(me, a, rows_per, parts, part_size, body)                                                         \
   int64_t unit = 0, mine = agon_draw(me, 1);                                                                        \
@@ -145,13 +136,13 @@ typedef struct {
   }                                                                                                                 \
   agon_end_stage(me, unit);
 
-static void NAME(shrink_stage)(agon_member *me, const NAME(lora_args) *a) {
+static void NAME(shrink_stage)(agon_member *me, const lora_args *a) {
   int64_t width = a->b->lora_width;
   LORA_UNITS(me, a, LORA_ROWS, mod->rank, LORA_RANKS,
              NAME(shrink)(mod->kind, a->x + row * a->in, rows, a->in, mod->a + part, stop - part, v + part, width))
 }
 
-static void NAME(expand_stage)(agon_member *me, const NAME(lora_args) *a) {
+static void NAME(expand_stage)(agon_member *me, const lora_args *a) {
   int64_t width = a->b->lora_width;
   LORA_UNITS(me, a, LORA_ROWS, mod->out_width, LORA_COLS,
              NAME(expand)(mod->kind, v, rows, width, mod->b, mod->rank, part, stop, (float)mod->scale, a->y + row * a->ldy + mod->out_begin, a->ldy))

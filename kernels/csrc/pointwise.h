@@ -92,26 +92,17 @@ static void NAME(argmax_stage)(agon_member *me, const float *x, int64_t rows, in
   agon_end_stage(me, rows);
 }
 
-typedef struct {
-  const float *x;
-  int64_t rows, width;
-  const float *gain;
-  double eps;
-  float *y;
-  int32_t *best;
-} NAME(row_args);
-
 static void NAME(norm)(agon_member *me, const void *args) {
-  const NAME(row_args) *a = args;
+  const row_args *a = args;
   NAME(norm_stage)(me, a->x, a->rows, a->width, a->gain, a->eps, a->y);
 }
 
 static void NAME(silu)(agon_member *me, const void *args) {
-  const NAME(row_args) *a = args;
+  const row_args *a = args;
   NAME(silu_stage)(me, a->x, a->rows, a->width, a->y, a->width);
 }
 
 static void NAME(argmax)(agon_member *me, const void *args) {
-  const NAME(row_args) *a = args;
+  const row_args *a = args;
   NAME(argmax_stage)(me, a->x, a->rows, a->width, a->best, a->y);
 }
