@@ -1,0 +1,289 @@
+"""A discrete-event model of a continuously batching engine that drives the very scheduler objects of the engines.
+
+Kept from the VTC artifact: admission before a prefill pass, every step or every k steps (10 in the artifact, then each step
+until one succeeds); a prefill pass yields the first token; the memory test (token_pool.py); the limit on a prefill batch.
+Differs: time is a cost profile instead of a GPU, a prefix cache shares the pool, pairs are admitted together, and where jobs
+plan for less output than they make, the newest are preempted once memory is full. The scheduler never sees a job's real
+output length: `max_output` is one cap for all.
+Tests: tests/inference/scheduler/test_simulator.py and test_simulator_properties.py.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from inference.scheduler.arrivals import Job, in_order
+from inference.scheduler.cost_profile import CostProfile
+from inference.scheduler.protocol import Request, Scheduler
+from inference.scheduler.token_pool import Claim, TokenPool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineModel:
+    """The engine that is modelled. Tokens, decode steps; `planned` is the output length that the memory test counts on."""
+
+    pool_tokens: int = 10_000
+    prefill_tokens: int | None = None  # of one pass; None: max(pool / 6, 3072), the artifact's
+    admit_every: int = 1
+    max_batch: int = 1_000
+    max_output: int = 1_024
+    replan_tokens: int = 64  # by so much a plan grows that was too short
+    profile: CostProfile = field(default_factory=CostProfile)
+    planned: Callable[[Job], int] | None = None  # None: the real length, as in the artifact, so nothing is preempted
+
+    @property
+    def prefill_limit(self) -> int:
+        return self.prefill_tokens or max(self.pool_tokens // 6, 3_072)
+
+
+@dataclass(slots=True)
+class Served:
+    """What became of a job. Times in seconds; None where it did not come to that. `refused` says why it was not served."""
+
+    job: Job
+    first_token: float | None = None
+    end: float | None = None
+    uncached: int = 0
+    refused: str = ""
+
+
+@dataclass(slots=True)
+class Result:
+    """One run: jobs in order of arrival, engine passes, tokens."""
+
+    served: list[Served]
+    end: float = 0.0
+    decode_steps: int = 0
+    prefill_steps: int = 0
+    output_tokens: int = 0
+    input_tokens: int = 0
+    uncached_tokens: int = 0
+    preemptions: int = 0
+    peak_tokens: int = 0
+
+    @property
+    def rejected(self) -> int:
+        return sum(1 for s in self.served if s.refused)
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Input and output tokens per pass of the engine."""
+        return (self.input_tokens + self.output_tokens) / max(1, self.decode_steps + self.prefill_steps)
+
+
+class Observer(Protocol):
+    """Told of every event that changes service or backlog, so that bounds can be checked while the run goes on."""
+
+    def arrived(self, r: Request, now: float) -> None: ...
+    def admitted(self, r: Request, uncached: int, now: float) -> None: ...
+    def decoded(self, running: Iterable[Request], now: float) -> None: ...
+    def left(self, r: Request, now: float) -> None: ...
+
+
+@dataclass(slots=True)
+class Running:
+    """A running request: its claim on the pool and the decode step at which it really ends."""
+
+    request: Request
+    served: Served
+    claim: Claim
+    end_step: int
+
+
+class Simulator:
+    """One engine with one scheduler; `run` may be called once."""
+
+    def __init__(self, scheduler: Scheduler, model: EngineModel, observer: Observer | None = None) -> None:
+        self.scheduler, self.model, self.observer = scheduler, model, observer
+        self.pool = TokenPool(model.pool_tokens)
+        self.now = 0.0
+        self.step = 0  # decode steps so far
+        self._arrivals: deque[Request] = deque()
+        self._waiting: dict[str, Request] = {}
+        self._running: dict[str, Running] = {}
+        self._due: dict[int, list[Running]] = {}  # by the step at which the claim ends
+        self._done_tokens: dict[str, int] = {}  # output tokens of preempted requests
+        self._served: dict[str, Served] = {}
+        self._context = 0  # tokens read by a decode step
+        self._since_admission = 0
+
+    def run(self, jobs: Iterable[Job]) -> Result:
+        """Serve all jobs. Raises RuntimeError when the policy starts nothing although the engine is idle and jobs wait."""
+        ordered = in_order(jobs)
+        self.result = Result([Served(job) for job in ordered])
+        for i, served in enumerate(self.result.served):
+            r = self._request(i, served.job)
+            self._served[r.id] = served
+            self._arrivals.append(r)
+        while self._arrivals or self._waiting or self._running:
+            self._deliver()
+            admitted = self._may_admit() and self._admit()
+            if self._running:
+                self._decode()
+            elif not admitted:
+                self._idle()
+        self.result.end = self.now
+        self.result.peak_tokens = self.pool.peak
+        return self.result
+
+    def _request(self, i: int, job: Job) -> Request:
+        return Request(
+            f"r{i}", job.client, job.group, job.klass, job.input_len, self.model.max_output, job.at,
+            pair=job.pair, pair_size=job.pair_size, adapter=job.adapter,
+        )  # fmt: skip
+
+    # -- arriving --------------------------------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        while self._arrivals and self._arrivals[0].arrival <= self.now:
+            r = self._arrivals.popleft()
+            served = self._served[r.id]
+            if served.job.input_len + served.job.output_len > self.model.pool_tokens:
+                served.refused = "larger than the pool"
+                continue
+            answer = self.scheduler.arrive(r, self.now)
+            if not answer.accepted:
+                served.refused = answer.reason
+                continue
+            self._waiting[r.id] = r
+            if self.observer:
+                self.observer.arrived(r, self.now)
+            for victim in answer.shed:
+                self._served[victim.id].refused = "shed"
+                del self._waiting[victim.id]
+                if self.observer:
+                    self.observer.left(victim, self.now)
+
+    def _idle(self) -> None:
+        """Nothing runs: on to the next arrival or to what the scheduler asked for."""
+        wake = self.scheduler.wake_at(self.now) if self._waiting else None
+        times = [t for t in (self._arrivals[0].arrival if self._arrivals else None, wake) if t is not None]
+        if not times:
+            raise RuntimeError(f"{len(self._waiting)} requests wait, the engine is idle and the policy starts none")
+        self.now = max(self.now, min(times))
+
+    # -- admitting -------------------------------------------------------------------------------------------------
+
+    def _may_admit(self) -> bool:
+        return bool(self._waiting) and (not self._running or self._since_admission >= self.model.admit_every)
+
+    def _cached_len(self, r: Request) -> int:
+        job = self._served[r.id].job
+        return self.pool.cached_len(job.prefix, job.prefix_len)
+
+    def _to_compute(self, r: Request) -> int:
+        return r.input_len + self._done_tokens.get(r.id, 0) - self._cached_len(r)
+
+    def _claim(self, r: Request) -> Claim:
+        """From this step on; a preempted request goes on where it was."""
+        job, done = self._served[r.id].job, self._done_tokens.get(r.id, 0)
+        start = self.step - done
+        output = job.output_len
+        if self.model.planned is not None:
+            output = min(output, max(self.model.planned(job), done + self.model.replan_tokens))
+        return Claim(start + output - 1, job.input_len - job.prefix_len + 1 - start, job.prefix, job.prefix_len)
+
+    def _admit(self) -> bool:
+        """Ask the scheduler until it has nothing more that fits, then one prefill pass over what it gave."""
+        batch: list[Running] = []
+        tokens = 0
+
+        def fits(requests: Sequence[Request]) -> bool:
+            if len(self._running) + len(requests) > self.model.max_batch:
+                return False
+            if batch and tokens + sum(map(self._to_compute, requests)) > self.model.prefill_limit:
+                return False
+            return self.pool.fits([self._claim(r) for r in requests])
+
+        while unit := self.scheduler.peek(fits, self._cached_len, self.now):
+            for r in unit:
+                to_compute = self._to_compute(r)
+                tokens += to_compute
+                batch.append(self._start(r, to_compute))
+        if batch:
+            self._prefill(batch, tokens)
+        return bool(batch)
+
+    def _start(self, r: Request, to_compute: int) -> Running:
+        served = self._served[r.id]
+        claim = self._claim(r)
+        resumed = r.id in self._done_tokens
+        done = self._done_tokens.pop(r.id, 0)
+        self.pool.admit(claim, self.step)
+        running = Running(r, served, claim, self.step - done + served.job.output_len - 1)
+        self._running[r.id] = running
+        self._due.setdefault(claim.finish, []).append(running)
+        del self._waiting[r.id]
+        self._context += r.input_len + done
+        self.result.uncached_tokens += to_compute
+        if not resumed:
+            served.uncached = to_compute
+            self.result.input_tokens += r.input_len
+        self.scheduler.admitted(r, to_compute)
+        if self.observer:
+            self.observer.admitted(r, 0 if resumed else to_compute, self.now)
+        return running
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def _prefill(self, batch: list[Running], tokens: int) -> None:
+        self._since_admission = 0
+        self.now += self.model.profile.prefill_s(tokens)
+        self.result.prefill_steps += 1
+        for running in batch:
+            if running.served.first_token is None:
+                running.served.first_token = self.now
+        self._tokens([running.request for running in batch])
+
+    def _decode(self) -> None:
+        while not self.pool.make_room(self.step + 1):
+            self._preempt()
+        self.now += self.model.profile.decode_s(len(self._running), self._context)
+        self.step += 1
+        self._since_admission += 1
+        self.result.decode_steps += 1
+        self._tokens([running.request for running in self._running.values()])
+
+    def _tokens(self, requests: list[Request]) -> None:
+        """Each of these made one token."""
+        decoded = self.scheduler.decoded
+        for r in requests:
+            decoded(r, 1)
+        self._context += len(requests)
+        self.result.output_tokens += len(requests)
+        if self.observer:
+            self.observer.decoded(requests, self.now)
+        for running in self._due.pop(self.step, ()):
+            if self._running.get(running.request.id) is running:  # not one that was preempted since
+                self._end(running)
+
+    def _end(self, running: Running) -> None:
+        """The claim ends: the request does too, or its plan was too short."""
+        self.pool.release(running.claim)
+        if running.end_step > self.step:
+            finish = min(running.end_step, self.step + self.model.replan_tokens)
+            running.claim = running.claim._replace(finish=finish)
+            self.pool.admit(running.claim, self.step)
+            self._due.setdefault(finish, []).append(running)
+            return
+        del self._running[running.request.id]
+        running.served.end = self.now
+        self._context -= running.served.job.input_len + running.served.job.output_len
+        self.scheduler.finished(running.request)
+
+    def _preempt(self) -> None:
+        """The newest gives its memory back and will be computed again."""
+        running = self._running.pop(next(reversed(self._running)))
+        r, job = running.request, running.served.job
+        done = job.output_len - (running.end_step - self.step)
+        self._done_tokens[r.id] = done
+        self._context -= job.input_len + done
+        self.pool.release(running.claim)
+        self._waiting[r.id] = r
+        self.result.preemptions += 1
+        self.scheduler.preempted(r)
+        if self.observer:
+            self.observer.arrived(r, self.now)
