@@ -26,6 +26,7 @@ class EngineModel:
     """The engine that is modelled. Tokens, decode steps; `planned` is the output length that the memory test counts on."""
 
     pool_tokens: int = 10_000
+    cache_tokens: int | None = None  # of cached prefixes, beside the pool; None: they share it with the running requests
     prefill_tokens: int | None = None  # of one pass; None: max(pool / 6, 3072), the artifact's
     admit_every: int = 1
     max_batch: int = 1_000
@@ -98,7 +99,7 @@ class Simulator:
 
     def __init__(self, scheduler: Scheduler, model: EngineModel, observer: Observer | None = None) -> None:
         self.scheduler, self.model, self.observer = scheduler, model, observer
-        self.pool = TokenPool(model.pool_tokens)
+        self.pool = TokenPool(model.pool_tokens, model.cache_tokens)
         self.now = 0.0
         self.step = 0  # decode steps so far
         self._arrivals: deque[Request] = deque()
@@ -141,7 +142,8 @@ class Simulator:
         while self._arrivals and self._arrivals[0].arrival <= self.now:
             r = self._arrivals.popleft()
             served = self._served[r.id]
-            if served.job.input_len + served.job.output_len > self.model.pool_tokens:
+            beside = 0 if self.model.cache_tokens is None else self._prefix(served.job)[1]
+            if served.job.input_len - beside + served.job.output_len >= self.model.pool_tokens:
                 served.refused = "larger than the pool"
                 continue
             answer = self.scheduler.arrive(r, self.now)
@@ -171,8 +173,12 @@ class Simulator:
         return bool(self._waiting) and (not self._running or self._since_admission >= self.model.admit_every)
 
     def _cached_len(self, r: Request) -> int:
-        job = self._served[r.id].job
-        return self.pool.cached_len(job.prefix, job.prefix_len)
+        return self.pool.cached_len(*self._prefix(self._served[r.id].job))
+
+    def _prefix(self, job: Job) -> tuple[str, int]:
+        """Its prefix, unless that is larger than the whole cache."""
+        cache = self.model.cache_tokens
+        return ("", 0) if cache is not None and job.prefix_len > cache else (job.prefix, job.prefix_len)
 
     def _to_compute(self, r: Request) -> int:
         return r.input_len + self._done_tokens.get(r.id, 0) - self._cached_len(r)
@@ -184,7 +190,8 @@ class Simulator:
         output = job.output_len
         if self.model.planned is not None:
             output = min(output, max(self.model.planned(job), done + self.model.replan_tokens))
-        return Claim(start + output - 1, job.input_len - job.prefix_len + 1 - start, job.prefix, job.prefix_len)
+        prefix, prefix_len = self._prefix(job)
+        return Claim(start + output - 1, job.input_len - prefix_len + 1 - start, prefix, prefix_len)
 
     def _admit(self) -> bool:
         """Ask the scheduler until it has nothing more that fits, then one prefill pass over what it gave."""

@@ -1,9 +1,11 @@
-"""The memory of the simulated engine: a pool of tokens shared by running requests and by cached prefixes.
+"""The memory of the simulated engine: tokens of running requests, and cached prefixes.
 
 A running request owns its tokens except a shared prefix, which is held once for all its users. A prefix without users stays
-until its tokens are needed, least recently used first. The memory test is the VTC artifact's (serving.md section 1.1):
-at every moment at which a running request ends, what all the others hold by then must stay below the pool, so nothing that
-was admitted is ever preempted. Cached prefixes without users do not count in it: they make room.
+until its tokens are needed, least recently used first; it lives in the pool itself or, with `cache`, in a part of its own.
+The memory test is the VTC artifact's (serving.md section 1.1): at every moment at which a running request ends, what all the
+others hold by then must stay below the pool, so nothing that was admitted is ever preempted. Prefixes without users do not
+count in it: they make room.
+Tests: tests/inference/scheduler/test_simulator.py, test_simulator_properties.py (an account of its own beside it).
 """
 
 from __future__ import annotations
@@ -36,12 +38,15 @@ class Prefix:
 
 
 class TokenPool:
-    """`capacity` tokens. `peak` is the most that was ever in use, cached prefixes without users not counted."""
+    """`capacity` tokens, shared with prefixes unless these have `cache` tokens of their own.
 
-    def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ValueError("the pool must hold at least one token")
-        self.capacity = capacity
+    `peak` is the most that was in use at once, prefixes with users included where they share the pool.
+    """
+
+    def __init__(self, capacity: int, cache: int | None = None) -> None:
+        if capacity < 1 or (cache is not None and cache < 0):
+            raise ValueError("the pool holds at least one token, the cache not less than none")
+        self.capacity, self.cache = capacity, cache
         self._claims: list[tuple[int, int]] = []  # (-finish, base), so that who ends last comes first
         self._bases = 0
         self._prefixes: OrderedDict[str, Prefix] = OrderedDict()  # least recently used first
@@ -55,7 +60,7 @@ class TokenPool:
 
     def used(self, step: int) -> int:
         """Tokens that cannot be given up at `step`."""
-        return self._bases + step * len(self._claims) + self._pinned
+        return self._bases + step * len(self._claims) + (self._pinned if self.cache is None else 0)
 
     def fits(self, claims: Sequence[Claim]) -> bool:
         """Whether these requests may start together: the peak over all ends stays below the capacity."""
@@ -65,7 +70,10 @@ class TokenPool:
             insort(together, (-claim.finish, claim.base))
             if claim.prefix:
                 fresh[claim.prefix] = max(fresh.get(claim.prefix, 0), claim.prefix_len)
-        room = self.capacity - self._pinned - sum(self._growth(prefix, length) for prefix, length in fresh.items())
+        pinned = self._pinned + sum(self._growth(prefix, length) for prefix, length in fresh.items())
+        if self.cache is not None and pinned > self.cache:
+            return False
+        room = self.capacity - (pinned if self.cache is None else 0)
         bases = count = 0
         for end, base in together:
             count += 1
@@ -100,7 +108,7 @@ class TokenPool:
         self._prefixes.move_to_end(prefix)
 
     def release(self, claim: Claim) -> None:
-        """A request ended: its own tokens are free, its prefix stays cached."""
+        """A request ended: its own tokens are free, its prefix stays cached. Raises KeyError for a claim that is not here."""
         found = bisect_left(self._claims, (-claim.finish, claim.base))
         if self._claims[found : found + 1] != [(-claim.finish, claim.base)]:
             raise KeyError(claim)
@@ -119,12 +127,15 @@ class TokenPool:
         if used > self.capacity:
             return False
         self.peak = max(self.peak, used)
-        excess = used - self._pinned + self._cached - self.capacity
-        if excess > 0:
-            for prefix in [name for name, entry in self._prefixes.items() if not entry.users]:
-                if excess <= 0:
-                    break
-                length = self._prefixes.pop(prefix).length
-                self._cached -= length
-                excess -= length
+        self._evict(used - self._pinned + self._cached - self.capacity if self.cache is None else self._cached - self.cache)
         return True
+
+    def _evict(self, excess: int) -> None:
+        if excess <= 0:
+            return
+        for prefix in [name for name, entry in self._prefixes.items() if not entry.users]:
+            length = self._prefixes.pop(prefix).length
+            self._cached -= length
+            excess -= length
+            if excess <= 0:
+                return

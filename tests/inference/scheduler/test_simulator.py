@@ -119,8 +119,21 @@ def test_plans_that_are_too_short_end_in_preemption_of_the_newest_which_goes_on_
     assert first.first_token == second.first_token
 
 
+def test_a_cache_of_its_own_bounds_the_prefixes_that_run_at_once() -> None:
+    jobs = [Job(0.0, c, 10, 5, c, 8) for c in "abc"]
+    a, b, c = run(jobs, pool_tokens=100, cache_tokens=17).served
+    assert a.first_token == b.first_token
+    assert c.first_token is not None and a.end is not None and c.first_token > a.end
+    assert a.uncached == b.uncached == c.uncached == 10
+
+
+def test_a_prefix_larger_than_the_cache_is_not_cached() -> None:
+    result = run([Job(0.0, "a", 10, 2, "p", 8), Job(100.0, "a", 10, 2, "p", 8)], cache_tokens=7)
+    assert [s.uncached for s in result.served] == [10, 10]
+
+
 def test_what_can_never_fit_is_refused_at_once() -> None:
-    large, small = run([Job(0.0, "a", 900, 101), Job(0.0, "a", 900, 99)]).served
+    large, small = run([Job(0.0, "a", 900, 100), Job(0.0, "a", 900, 99)]).served
     assert large.refused == "larger than the pool"
     assert small.end is not None
 

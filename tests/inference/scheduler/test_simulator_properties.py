@@ -13,7 +13,7 @@ from inference.scheduler.protocol import Request, ServiceClass
 from inference.scheduler.registry import make_scheduler
 from inference.scheduler.simulator import EngineModel, Result, Simulator
 
-POOL = 200
+POOL, CACHE = 200, 60
 
 
 @st.composite
@@ -43,6 +43,7 @@ def traces(draw: st.DrawFn) -> list[Job]:
 models = st.builds(
     EngineModel,
     pool_tokens=st.just(POOL),
+    cache_tokens=st.sampled_from([None, CACHE, 22]),
     prefill_tokens=st.sampled_from([None, 40]),
     admit_every=st.sampled_from([1, 3]),
     max_batch=st.sampled_from([2, 1000]),
@@ -54,7 +55,8 @@ models = st.builds(
 class Book:
     """Keeps its own account of memory and tokens, from the events alone."""
 
-    def __init__(self, jobs: list[Job]) -> None:
+    def __init__(self, jobs: list[Job], cache: int | None) -> None:
+        self.cache = cache
         self.jobs = {f"r{i}": job for i, job in enumerate(in_order(jobs))}
         self.made: dict[str, int] = dict.fromkeys(self.jobs, 0)
         self.waiting: set[str] = set()
@@ -81,13 +83,16 @@ class Book:
         for r in running:
             assert r.id in self.running
             self.made[r.id] += 1
-        held = {job.prefix: 0 for job in map(self.jobs.get, self.running) if job}
+        held: dict[str, int] = {}
         own = 0
         for name in self.running:
             job = self.jobs[name]
-            held[job.prefix] = max(held[job.prefix], job.prefix_len)
-            own += job.input_len - job.prefix_len + self.made[name]
-        assert own + sum(held.values()) <= POOL
+            prefix_len = job.prefix_len if self.cache is None or job.prefix_len <= self.cache else 0
+            held[job.prefix] = max(held.get(job.prefix, 0), prefix_len)
+            own += job.input_len - prefix_len + self.made[name]
+        shared = sum(held.values())
+        assert own + (shared if self.cache is None else 0) <= POOL
+        assert self.cache is None or shared <= self.cache
         self.running = {name for name in self.running if self.made[name] < self.jobs[name].output_len}
 
 
@@ -99,7 +104,7 @@ def run(jobs: list[Job], model: EngineModel, book: Book | None = None) -> Result
 @given(traces(), models)
 @settings(max_examples=150, deadline=None)
 def test_every_job_is_served_whole_and_memory_is_never_exceeded(jobs: list[Job], model: EngineModel) -> None:
-    book = Book(jobs)
+    book = Book(jobs, model.cache_tokens)
     result = run(jobs, model, book)
     assert book.made == {name: job.output_len for name, job in book.jobs.items()}
     assert not book.waiting and not book.running
