@@ -1,6 +1,6 @@
 """How fair a run was: the metrics of the VTC artifact, and a monitor that holds a policy to its bound.
 
-`service_differences` and `accumulated_differences` are the artifact's definitions (serving.md section 2.1): the cost of a request,
+`service_differences` and `accumulated_differences` are the artifact's definitions: the cost of a request,
 input + 2 x output tokens, counts as received evenly between its first token and its end; at a tick, S is a client's
 service rate in a window and R the rate of the cost that it asked for there.
 Tests: tests/inference/scheduler/test_fairness.py (reproduces the published figures where the data is present).
@@ -51,7 +51,9 @@ class Window:
 def replies(served: Iterable[Served]) -> list[Reply]:
     """What a run served; refused and empty ones left out."""
     return [
-        Reply(s.job.client, s.job.at, s.first_token, s.end, INPUT_COST * s.job.input_len + OUTPUT_COST * s.job.output_len)
+        Reply(
+            s.job.client, s.job.at, s.first_token, s.end, INPUT_COST * s.job.input_len + OUTPUT_COST * s.job.output_len
+        )
         for s in served
         if s.first_token is not None and s.end is not None
     ]

@@ -26,7 +26,9 @@ class EngineModel:
     """The engine that is modelled. Tokens, decode steps; `planned` is the output length that the memory test counts on."""
 
     pool_tokens: int = 10_000
-    cache_tokens: int | None = None  # of cached prefixes, beside the pool; None: they share it with the running requests
+    cache_tokens: int | None = (
+        None  # of cached prefixes, beside the pool; None: they share it with the running requests
+    )
     prefill_tokens: int | None = None  # of one pass; None: max(pool / 6, 3072), the artifact's
     admit_every: int = 1
     max_batch: int = 1_000

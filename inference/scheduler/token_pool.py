@@ -2,7 +2,7 @@
 
 A running request owns its tokens except a shared prefix, which is held once for all its users. A prefix without users stays
 until its tokens are needed, least recently used first; it lives in the pool itself or, with `cache`, in a part of its own.
-The memory test is the VTC artifact's (serving.md section 1.1): at every moment at which a running request ends, what all the
+The memory test is the VTC artifact's: at every moment at which a running request ends, what all the
 others hold by then must stay below the pool, so nothing that was admitted is ever preempted. Prefixes without users do not
 count in it: they make room.
 Tests: tests/inference/scheduler/test_simulator.py, test_simulator_properties.py (an account of its own beside it).
@@ -74,9 +74,8 @@ class TokenPool:
         if self.cache is not None and pinned > self.cache:
             return False
         room = self.capacity - (pinned if self.cache is None else 0)
-        bases = count = 0
-        for end, base in together:
-            count += 1
+        bases = 0
+        for count, (end, base) in enumerate(together, 1):
             bases += base
             if bases - count * end >= room:
                 return False
@@ -127,7 +126,9 @@ class TokenPool:
         if used > self.capacity:
             return False
         self.peak = max(self.peak, used)
-        self._evict(used - self._pinned + self._cached - self.capacity if self.cache is None else self._cached - self.cache)
+        self._evict(
+            used - self._pinned + self._cached - self.capacity if self.cache is None else self._cached - self.cache
+        )
         return True
 
     def _evict(self, excess: int) -> None:
