@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     bounds.add_argument("--max-adapters", type=int, default=16, help="loaded at once (default %(default)s)")
     bounds.add_argument("--default-max-tokens", type=int, default=512, help="when a request names none")
     bounds.add_argument("--max-body-kb", type=int, default=1024, help="request body (default %(default)s)")
+    bounds.add_argument(
+        "--radix", choices=["on", "off"], default="on", help="reuse cached prefixes (default %(default)s)"
+    )
     queue = p.add_argument_group("queue")
     queue.add_argument("--scheduler", choices=sorted(POLICIES), default=DEFAULT_POLICY)
     queue.add_argument("--max-waiting-per-client", type=int, default=8, help="a pair counts once (default %(default)s)")
@@ -109,6 +112,7 @@ def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> Engin
         max_running=args.max_running,
         max_context=args.max_context,
         max_adapters=args.max_adapters,
+        radix=args.radix == "on",
     )
     bounds = {"max_waiting_per_client": args.max_waiting_per_client, "max_waiting": args.max_waiting}
     scheduler = make_scheduler(args.scheduler, **bounds)

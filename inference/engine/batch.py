@@ -3,47 +3,87 @@
 Continuous batching: every decoding sequence gets one token, what is left of the token budget goes to chunks of prompts,
 oldest first. When pages run out, the youngest sequence gives its pages back and is computed again later, output
 included; the oldest is never disturbed, so the batch always moves. Which waiting request starts next is the scheduler's
-decision alone.
-Tests: tests/inference/engine/test_core.py.
+decision alone. Before a sequence is disturbed, whoever holds pages that nobody needs now gives them back (`reclaimers`).
+Tests: tests/inference/engine/test_core.py, test_prefix.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
+from typing import Protocol
 
 from inference.engine.config import EngineConfig
-from inference.engine.pages import PagePool
+from inference.engine.prefix import PrefixCache
 from inference.engine.sequence import Sequence
 from inference.scheduler.protocol import Request, Scheduler
 
 
-class Batch:
-    """Waiting and running sequences by id, and the pages of the running ones. `context` bounds a sequence's tokens."""
+class Pool(Protocol):
+    """What is asked of `inference.engine.pages.PagePool`."""
 
-    def __init__(self, config: EngineConfig, pool: PagePool, scheduler: Scheduler, context: int) -> None:
+    @property
+    def free(self) -> int: ...
+    def alloc(self, count: int) -> list[int]: ...
+    def share(self, pages: list[int]) -> None: ...
+    def release(self, pages: list[int]) -> None: ...
+
+
+class Reclaimer(Protocol):
+    """Somebody who holds pages beside the running sequences, and can do without some of them."""
+
+    @property
+    def reclaimable(self) -> int:
+        """Pages that it would give back now."""
+
+    def reclaim(self, pages: int) -> int:
+        """Free up to `pages` of them; how many it was."""
+
+
+class Batch:
+    """Waiting and running sequences by id, and the pages of the running ones. `context` bounds a sequence's tokens.
+
+    `reclaimers` are asked for pages in their order; the prefix cache is the last.
+    """
+
+    def __init__(self, config: EngineConfig, pool: Pool, scheduler: Scheduler, context: int) -> None:
         self.config, self.pool, self.scheduler, self.context = config, pool, scheduler, context
+        self.prefix = PrefixCache(config.page_tokens, pool, config.model_path.name, config.radix)
+        self.reclaimers: list[Reclaimer] = [self.prefix]
         self.waiting: dict[str, Sequence] = {}
         self.running: dict[str, Sequence] = {}
         self.prompt_tokens = self.preemptions = self._admissions = 0
 
     def admit(self, now: float) -> None:
         """Start what the scheduler wants started, as long as it fits."""
-        while requests := self.scheduler.peek(self._fits, lambda _: 0, now):
+        while requests := self.scheduler.peek(self._fits, self._cached_len, now):
             for request in requests:
                 seq = self.waiting.pop(request.id)
                 seq.admission, self._admissions = self._admissions, self._admissions + 1
                 if not seq.preemptions:
                     self.prompt_tokens += len(seq.prompt_ids)
                 self.running[seq.id] = seq
-                self.scheduler.admitted(request, len(seq))
+                self.scheduler.admitted(request, self.prefix.start(seq))
+
+    def _cached_len(self, request: Request) -> int:
+        return self.prefix.probe(self.waiting[request.id]).tokens
+
+    @property
+    def available(self) -> int:
+        """Pages that are free, or would be if somebody asked."""
+        return self.pool.free + sum(holder.reclaimable for holder in self.reclaimers)
 
     def _fits(self, requests: Many[Request]) -> bool:
         """Is there a slot for each, and room for all their tokens so far beside what the running ones need next?"""
         if len(self.running) + len(requests) > self.config.max_running:
             return False
         promised = sum(self._pages_for(len(seq) + 1) - len(seq.pages) + 1 for seq in self.running.values())
-        wanted = sum(self._pages_for(len(self.waiting[r.id]) + 1) for r in requests)
-        return promised + wanted <= self.pool.free
+        wanted = sum(self._wanted(self.waiting[r.id]) for r in requests)
+        return promised + wanted <= self.available
+
+    def _wanted(self, seq: Sequence) -> int:
+        """Pages that are available now and would not be any more: those to fill, and cached ones that it would lock."""
+        found = self.prefix.probe(seq)
+        return self._pages_for(len(seq) + 1) - (found.tokens - found.evictable) // self.config.page_tokens
 
     def _pages_for(self, tokens: int) -> int:
         return -(-min(tokens, self.context) // self.config.page_tokens)
@@ -54,8 +94,9 @@ class Batch:
         picks: dict[str, int] = {}
         for seq in sorted(self.running.values(), key=lambda s: (len(s) - s.num_computed > 1, s.admission)):
             count = min(len(seq) - seq.num_computed, budget)
-            if seq.id not in self.running or not count:
+            if seq.id not in self.running or not count or not self.prefix.ready(seq, self.running):
                 continue
+            count = min(len(seq) - seq.num_computed, budget)
             for victim in self._reserve(seq, seq.num_computed + count):
                 budget += picks.pop(victim, 0)
             if seq.id in self.running:
@@ -69,6 +110,8 @@ class Batch:
         victims: list[str] = []
         missing = self._pages_for(tokens) - len(seq.pages)
         while missing > self.pool.free:
+            if self._reclaim(missing - self.pool.free):
+                continue
             victim = max(self.running.values(), key=lambda s: s.admission)
             self._preempt(victim)
             victims.append(victim.id)
@@ -78,20 +121,24 @@ class Batch:
             seq.pages += self.pool.alloc(missing)
         return victims
 
+    def _reclaim(self, pages: int) -> int:
+        """Free up to `pages` pages that nobody needs now; how many it was."""
+        freed = 0
+        for holder in self.reclaimers:
+            if freed < pages:
+                freed += holder.reclaim(pages - freed)
+        return freed
+
     def _preempt(self, seq: Sequence) -> None:
         del self.running[seq.id]
-        self._free(seq)
+        self.prefix.release(seq)
         seq.preemptions += 1
         self.preemptions += 1
         self.waiting[seq.id] = seq
         self.scheduler.preempted(seq.request)
 
-    def retire(self, seq: Sequence) -> None:
-        """A running sequence has ended, for whatever reason: its pages are free again."""
+    def retire(self, seq: Sequence, keep: bool = True) -> None:
+        """A running sequence has ended, for whatever reason: its pages are free again, or stay cached if `keep`."""
         del self.running[seq.id]
-        self._free(seq)
+        self.prefix.release(seq, keep)
         self.scheduler.finished(seq.request)
-
-    def _free(self, seq: Sequence) -> None:
-        self.pool.release(seq.pages)
-        seq.pages, seq.num_computed = [], 0

@@ -26,7 +26,8 @@ class EngineConfig:
     time a long prompt can hold up others (None: 128 on CPU, 2048 on CUDA). `max_running` bounds sequences in the batch.
     `max_context` bounds prompt + output in tokens (None: what the model and the pool allow, whichever is less).
     `threads` are compute threads (None: torch's default). `kernels`: the C kernels where they can run (auto), always (c), or
-    torch alone.
+    torch alone. `radix` keeps the pages of what was computed as long as
+    there is room, so that a request that begins in the same way need not compute them.
     """
 
     model_path: Path
@@ -43,6 +44,7 @@ class EngineConfig:
     max_adapter_rank: int = 64
     adapter_bytes: int = 256 * MIB
     max_logprobs: int = 20
+    radix: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values that no engine can run with (ConfigError)."""

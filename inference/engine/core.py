@@ -69,6 +69,7 @@ class EngineCore:
         for request in arrival.shed:
             self._drop_shed(request)
         if arrival.accepted:
+            self._batch.prefix.attach(seq)
             self._batch.waiting[seq.id] = seq
             if lora is not None:
                 self._loras[seq.id] = lora
@@ -134,10 +135,12 @@ class EngineCore:
     def load_adapter(self, name: str, path: Path) -> None:
         """Make the PEFT directory `path` available as `name`; AdapterError says why it cannot be."""
         self._adapters.load(name, Path(path))
+        self._batch.prefix.loaded(name)
 
     def unload_adapter(self, name: str) -> None:
         """Refuse new requests for `name`; accepted ones finish with it. AdapterError when unknown."""
         self._adapters.unload(name)
+        self._batch.prefix.unloaded(name)
 
     def adapters(self) -> list[str]:
         """Names of the loaded adapters, sorted."""
@@ -169,6 +172,7 @@ class EngineCore:
                 self._prompt_logprobs(seq, count, states[row : row + count])
             row += count
             seq.num_computed += count
+            self._batch.prefix.computed(seq)
             self.totals.computed_tokens += count
             if seq.num_computed == len(seq):
                 ready.append(seq)
@@ -212,11 +216,12 @@ class EngineCore:
 
     def _advance(self, seq: Sequence, token: int | None, logprob: TokenLogprob | None) -> StepOutput:
         if token is None:
-            self._retire(seq)
+            self._retire(seq, keep=False)
             self._count("error")
             return StepOutput(seq.id, finish_reason="error", error="the model's scores are not finite")
         first = not seq.output_ids
         seq.output_ids.append(token)
+        self._batch.prefix.sampled(seq)
         self.totals.output_tokens += 1
         self.scheduler.decoded(seq.request, 1)
         reason = _finish_reason(seq)
@@ -229,10 +234,11 @@ class EngineCore:
             None if logprob is None else [logprob],
             seq.prompt_logprobs if first else None,
             reason,
+            cached_tokens=seq.cached_tokens if first else 0,
         )
 
-    def _retire(self, seq: Sequence) -> None:
-        self._batch.retire(seq)
+    def _retire(self, seq: Sequence, keep: bool = True) -> None:
+        self._batch.retire(seq, keep)
         self._loras.pop(seq.id, None)
 
     # -- figures ---------------------------------------------------------------------------------------------------
@@ -240,7 +246,7 @@ class EngineCore:
     def _count(self, reason: FinishReason) -> None:
         self.totals.finished[reason] = self.totals.finished.get(reason, 0) + 1
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> dict[str, float]:
         """Gauges and counters for /metrics and operators; names ending in _total only grow."""
         totals = self.totals
         return {
@@ -249,7 +255,7 @@ class EngineCore:
             "context_tokens": self.context,
             "page_tokens": self.config.page_tokens,
             "pages": self.pool.capacity,
-            "pages_used": self.pool.used,
+            "pages_used": self.pool.used - self._batch.prefix.reclaimable,
             "adapters": len(self._adapters.names()),
             "adapter_bytes": self._adapters.nbytes,
             "steps_total": totals.steps,
@@ -257,6 +263,7 @@ class EngineCore:
             "output_tokens_total": totals.output_tokens,
             "computed_tokens_total": totals.computed_tokens,
             "preemptions_total": self._batch.preemptions,
+            **self._batch.prefix.stats(self._batch.prompt_tokens),
             **{f"finished_{reason}_total": count for reason, count in sorted(totals.finished.items())},
         }
 

@@ -33,7 +33,7 @@ class Reply:
         self._stops = StopStrings(stops)
         self._stop_ids = frozenset(stop_token_ids)
         self.prompt_tokens = prompt_tokens
-        self.completion_tokens = 0
+        self.completion_tokens = self.cached_tokens = 0
         self.prompt_logprobs: list[dict[str, Any] | None] | None = None
         self.hit_stop_string = False
 
@@ -49,6 +49,7 @@ class Reply:
         if output.prompt_logprobs is not None:
             self.prompt_logprobs = [self._prompt_entry(entry) for entry in output.prompt_logprobs]
         self.completion_tokens += len(output.token_ids)
+        self.cached_tokens += output.cached_tokens
         visible = [i for i in output.token_ids if i not in self._stop_ids]
         for entry in output.logprobs or ():
             if entry.token_id not in self._stop_ids:
@@ -63,13 +64,14 @@ class Reply:
             self.hit_stop_string = output.finish_reason is None
             delta.finish, delta.error = "stop", None
 
-    def usage(self) -> dict[str, int]:
-        """OpenAI's usage object; the token that ended the reply counts."""
+    def usage(self) -> dict[str, Any]:
+        """OpenAI's usage object; the token that ended the reply counts. Cached tokens are among the prompt's."""
         total = self.prompt_tokens + self.completion_tokens
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": total,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
         }
 
     def _token_entry(self, entry: TokenLogprob) -> dict[str, Any]:

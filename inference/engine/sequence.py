@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from inference.scheduler.protocol import Request
+
+if TYPE_CHECKING:
+    from inference.engine.prefix import Reuse
 
 FinishReason = Literal["stop", "length", "abort", "error"]
 
@@ -69,7 +72,9 @@ class TokenLogprob:
 class Sequence:
     """One generation in flight. The caller fills the first five fields; the core owns the rest.
 
-    `num_computed` counts the tokens (prompt, then output) whose keys and values are in `pages`.
+    `num_computed` counts the tokens (prompt, then output) whose keys and values are in `pages`; `cached_tokens` of the
+    prompt were there when it started. Keys and values computed after a sparse step differ from those of a dense one: who
+    takes the first such step sets `exact` to the tokens computed before it, and no page beyond is ever shared.
     """
 
     id: str
@@ -82,6 +87,9 @@ class Sequence:
     num_computed: int = 0
     admission: int = -1
     preemptions: int = 0
+    cached_tokens: int = 0
+    exact: int | None = None
+    reuse: Reuse | None = None
     prompt_logprobs: list[TokenLogprob | None] | None = None
     _rng: np.random.Generator | None = None
 
@@ -110,7 +118,8 @@ class StepOutput:
 
     `token_ids` are the new tokens of this step (one while decoding; the stopping token included). `logprobs` runs
     parallel to it when asked for. `prompt_logprobs` comes once, with the first token; its first entry is None, since
-    nothing precedes the first prompt token. `error` says what went wrong when `finish_reason` is "error".
+    nothing precedes the first prompt token. `cached_tokens` comes with the first token too: how many of the prompt were not
+    computed for it. `error` says what went wrong when `finish_reason` is "error".
     """
 
     seq_id: str
@@ -119,3 +128,4 @@ class StepOutput:
     prompt_logprobs: list[TokenLogprob | None] | None = None
     finish_reason: FinishReason | None = None
     error: str | None = None
+    cached_tokens: int = 0

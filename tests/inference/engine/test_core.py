@@ -12,7 +12,7 @@ from inference.engine.config import ConfigError, EngineConfig
 from inference.engine.core import EngineCore
 from inference.engine.sequence import RequestError, SamplingParams
 from inference.scheduler.round_robin import RoundRobin
-from tests.inference.engine.tiny import drain, generate, make_core, sequence
+from tests.inference.engine.tiny import check_idle, check_pages, drain, generate, make_core, sequence
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -24,7 +24,7 @@ def prompt(seed: int, length: int) -> list[int]:
 @pytest.fixture(scope="module")
 def alone(tiny_model: Path, tiny_adapters: dict[str, Path]):
     """Tokens of one request served by itself, prompt in one chunk."""
-    core = make_core(tiny_model, max_batch_tokens=256)
+    core = make_core(tiny_model, max_batch_tokens=256, radix=False)
     for name, path in tiny_adapters.items():
         core.load_adapter(name, path)
     known: dict[object, list[int]] = {}
@@ -60,7 +60,7 @@ def test_greedy_tokens_depend_on_nothing_else(tiny_model, tiny_adapters, alone, 
     together = generate(core, *(sequence(str(i), prompt(s, n), a) for i, (s, n, a) in enumerate(requests)))
     for i, (seed, length, adapter) in enumerate(requests):
         assert together[str(i)] == alone(seed, length, adapter)
-    assert core.pool.used == 0
+    check_idle(core)
     assert core.stats()["output_tokens_total"] == sum(map(len, together.values()))
 
 
@@ -99,12 +99,10 @@ def test_no_page_leaks_in_any_random_run(tiny_model, data):
             said = [o.seq_id for o in core.step(float(step)) if o.finish_reason]
             open_ids -= set(said)
             ended += said
-        held = [page for seq in core._batch.running.values() for page in seq.pages]
-        assert len(held) == len(set(held)) == core.pool.used
+        check_pages(core)
     ended += [o.seq_id for o in drain(core, 100.0) if o.finish_reason]
     assert sorted(ended) == sorted({f"r{i}" for i in range(added)} - aborted)
-    assert core.pool.used == 0
-    assert core.scheduler.waiting() == 0
+    check_idle(core)
 
 
 def test_a_small_pool_preempts_and_still_answers(tiny_model, alone):
@@ -209,7 +207,7 @@ def test_scores_that_are_not_finite_end_only_their_sequence(tiny_model, monkeypa
     core.add(sequence("good", [6], max_tokens=1, logprobs=0), 0.0)
     ends = {o.seq_id: o.finish_reason for o in core.step(0.0)}
     assert ends == {"bad": "error", "good": "length"}
-    assert core.pool.used == 0
+    check_idle(core)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from inference.engine.config import EngineConfig
 from inference.engine.core import EngineCore
 from inference.scheduler.round_robin import RoundRobin
 from tests.inference.engine.greedy_oracle import EXPECTED, prompts
-from tests.inference.engine.tiny import generate, sequence
+from tests.inference.engine.tiny import check_idle, generate, sequence
 
 pytestmark = pytest.mark.demo_model
 
@@ -39,7 +39,7 @@ def test_greedy_output_equals_transformers(core, expected):
     seqs = [sequence(str(i), row["prompt_ids"], max_tokens=len(row["output_ids"])) for i, row in enumerate(expected)]
     found = generate(core, *seqs)
     assert [found[str(i)] for i in range(len(expected))] == [row["output_ids"] for row in expected]
-    assert core.pool.used == 0
+    check_idle(core)
 
 
 def test_alone_says_the_same_as_in_a_batch(core, expected):

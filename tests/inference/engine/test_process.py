@@ -98,12 +98,28 @@ async def test_life_of_a_process(launch: Any, model: Path, tmp_path: Path) -> No
     async with session(uds, key_file.read_text().strip()) as client:
         base = await whole(client)
         assert base["usage"]["completion_tokens"] == 20
-        assert base == {**await whole(client), "id": base["id"], "created": base["created"]}, "greedy is deterministic"
+        again = await whole(client)
+        assert again["choices"] == base["choices"], "greedy is deterministic"
+        assert [_cached(answer) for answer in (base, again)] == [0, 16], "one page of 21 tokens"
         assert (await whole(client, model="pirate"))["choices"] != base["choices"]
         await _leaves_nothing_behind(client)
         await _drains(client, engine)
     assert engine.end() == (0, "")
     assert not uds.exists()
+
+
+async def test_prefix_reuse_can_be_switched_off(launch: Any, model: Path, tmp_path: Path) -> None:
+    uds, key_file = tmp_path / "e.sock", tmp_path / "engine.key"
+    engine = launch("--model", str(model), "--uds", str(uds), "--key-file", str(key_file), "--radix", "off")
+    engine.wait_ready()
+    async with session(uds, key_file.read_text().strip()) as client:
+        assert [_cached(await whole(client)) for _ in range(2)] == [0, 0]
+        async with client.get("http://engine/metrics") as reply:
+            assert "agon_engine_core_prefix_tokens 0\n" in await reply.text()
+
+
+def _cached(answer: dict[str, Any]) -> int:
+    return int(answer["usage"]["prompt_tokens_details"]["cached_tokens"])
 
 
 async def _leaves_nothing_behind(client: aiohttp.ClientSession) -> None:

@@ -39,6 +39,7 @@ async def test_a_stream_is_openai_shaped(engine: Client) -> None:
         "prompt_tokens": prompt_tokens,
         "completion_tokens": 6,  # five letters and the stop token
         "total_tokens": prompt_tokens + 6,
+        "prompt_tokens_details": {"cached_tokens": 0},
     }
     assert answer.raw.endswith("data: [DONE]\n\n")
 

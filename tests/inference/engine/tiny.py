@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,16 +96,24 @@ def make_adapter(path: Path, seed: int, rank: int = 4, targets: tuple[str, ...] 
 
 
 def make_core(model: Path, pages: int = 200, **settings: Any) -> EngineCore:
-    """A core with pages of 4 tokens under the round-robin scheduler, its queue wide open."""
-    given = {"page_tokens": 4, "pool_bytes": (pages + 1) * PAGE_BYTES, "max_running": 8, "max_batch_tokens": 32}
+    """A core with pages of 4 tokens under the round-robin scheduler, its queue wide open; so small that threads only wait."""
+    given = {
+        "page_tokens": 4,
+        "pool_bytes": (pages + 1) * PAGE_BYTES,
+        "max_running": 8,
+        "max_batch_tokens": 32,
+        "threads": 1,
+    }
     config = EngineConfig(model, **(given | settings))
     return EngineCore(config, RoundRobin(max_waiting_per_client=1000, max_waiting=10_000))
 
 
-def sequence(name: str, prompt: list[int], adapter: str | None = None, client: str = "c", **params: Any) -> Sequence:
+def sequence(
+    name: str, prompt: list[int], adapter: str | None = None, client: str = "c", salt: str | None = None, **params: Any
+) -> Sequence:
     """A request; greedy and 12 tokens long unless said otherwise."""
     sampling = replace(SamplingParams(temperature=0.0, max_tokens=12), **params)
-    return Sequence(name, prompt, sampling, adapter, Request(name, client))
+    return Sequence(name, prompt, sampling, adapter, Request(name, client, meta={"cache_salt": salt}))
 
 
 def drain(core: EngineCore, now: float = 0.0, limit: int = 10_000) -> list[StepOutput]:
@@ -116,6 +125,31 @@ def drain(core: EngineCore, now: float = 0.0, limit: int = 10_000) -> list[StepO
         said += core.step(now)
         now += 0.1
     raise AssertionError(f"not done after {limit} steps: {core.stats()}")
+
+
+def check_pages(core: EngineCore) -> None:
+    """Every page has exactly the owners it should: the sequences that have it in their table, and the prefix tree."""
+    tree, owners = core._batch.prefix.tree, Counter[int]()
+    for seq in core._batch.running.values():
+        owners.update(seq.pages)
+    nodes = [tree._root]
+    for node in nodes:  # grows while it is walked
+        owners.update(node.pages)
+        nodes += node.children.values()
+    assert {page: core.pool.refs(page) for page in owners} == owners
+    assert core.pool.used == len(owners)
+    assert sum(len(node.pages) for node in nodes) * tree.page_tokens == tree.total
+
+
+def check_idle(core: EngineCore) -> None:
+    """Nothing is left of any request but what the prefix cache keeps, and that can be freed to the last page."""
+    check_pages(core)
+    prefix = core._batch.prefix
+    assert not core.has_work() and core.scheduler.waiting() == 0
+    assert prefix.tree.protected == 0 and len(prefix._in_batch) == 0
+    assert core.stats()["pages_used"] == 0
+    prefix.reclaim(core.pool.capacity)
+    assert core.pool.used == 0
 
 
 def generate(core: EngineCore, *sequences: Sequence) -> dict[str, list[int]]:
