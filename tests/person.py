@@ -134,6 +134,8 @@ class Person:
             self.seen.append(str(response.getheaders()).encode())
             entry: dict[str, str] = {}
             for raw in response:
+                if time.monotonic() > deadline:  # keep-alives would go on for ever
+                    return
                 self.seen.append(raw)
                 name, _, value = raw.decode().rstrip("\n").partition(": ")
                 if name:
