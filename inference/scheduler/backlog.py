@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from inference.scheduler.protocol import Request
-from inference.scheduler.rotation import GroupKey, Unit, group_key
+from inference.scheduler.unit import GroupKey, Unit, group_key
 
 K = TypeVar("K", bound=Hashable)
 

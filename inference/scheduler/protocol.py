@@ -13,7 +13,8 @@ from typing import Protocol
 
 
 class ServiceClass(StrEnum):
-    """What a request is for; classes share an engine by weight (battle 4 : exam 1 : simulation 1)."""
+    """What a request is for. A class of a quarter of the weight pays four times as much for a token (battle 4, exam 1,
+    simulation 1)."""
 
     BATTLE = "battle"
     EXAM = "exam"
@@ -27,7 +28,9 @@ class Request:
     `client` is the fairness client (a visitor, or a job's name), `group` its IP prefix; service nests group -> client.
     The `pair_size` requests that share `pair` are one request with summed cost: they are admitted together, and half a
     pair waits at most `PAIR_HOLD_S` for the other half. `input_len` and `max_output` are in tokens, `arrival` and every
-    `now` are seconds of one monotonic clock, `order` sorts inside one client (lower first).
+    `now` are seconds of one monotonic clock, `order` sorts inside one client (lower first). Requests of equal `prefix`
+    begin with the same tokens under the same adapter and salt: a hint that saves look-ups in the prefix cache. `meta` is
+    the caller's; policies read `OUTPUT_LEN` of it where an experiment tells them the true output length.
     """
 
     id: str
@@ -41,10 +44,14 @@ class Request:
     pair: str | None = None
     pair_size: int = 1
     adapter: str | None = None
+    prefix: str | None = None
     meta: dict[str, object] = field(default_factory=dict)
 
 
 PAIR_HOLD_S = 0.050
+OUTPUT_LEN = (
+    "output_len"  # key of `Request.meta`: the true output length in tokens, for policies that are told the future
+)
 
 # fits(requests) -> may these requests (one, or a whole pair) start now? Memory and batch slots, decided by the caller.
 Fits = Callable[[Sequence[Request]], bool]
@@ -74,6 +81,25 @@ class Arrival:
     shed: tuple[Request, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ClientFigures:
+    """One fairness client for the operators' page.
+
+    `service` is input + 2 x output tokens; `counter` and `group_counter` are what the policy compares (None: it has none);
+    `waiting` and `admissions` count units (a pair is one), waits are seconds from arrival to admission.
+    """
+
+    client: str
+    group: str
+    service: float
+    counter: float | None
+    group_counter: float | None
+    waiting: int
+    admissions: int
+    mean_wait_s: float
+    longest_wait_s: float
+
+
 class Scheduler(Protocol):
     """A policy. All methods are synchronous, O(log n) or better per request, and called from one thread."""
 
@@ -87,7 +113,7 @@ class Scheduler(Protocol):
         """
 
     def wake_at(self, now: float) -> float | None:
-        """When to peek again if nothing else happens (a held half pair), or None."""
+        """When to ask again if nothing else happens (a held half pair, a request that becomes overdue), or None."""
 
     def admitted(self, r: Request, uncached: int) -> None:
         """`r` starts; `uncached` of its input tokens will be computed. It no longer waits."""
@@ -103,6 +129,16 @@ class Scheduler(Protocol):
 
     def removed(self, r: Request, reason: Removal) -> None:
         """A waiting request left (cancelled, aborted, shed). No error for one that does not wait."""
+
+    def expired(self, now: float) -> tuple[Request, ...]:
+        """Waiting requests that early abort drops: their first token would come after the objective.
+
+        They have left the scheduler already (`Removal.ABORTED`); their owner only has to be told. Asked before `peek`, in each
+        step; `wake_at` counts on it. Always () where no objective is set.
+        """
+
+    def upcoming(self, n: int) -> list[Request]:
+        """The next `n` requests in the order of `position`, so that their adapters can be paged in meanwhile."""
 
     def add_service(self, client: str, n: float) -> None:
         """Service received elsewhere (another engine of the same deployment)."""
@@ -121,3 +157,6 @@ class Scheduler(Protocol):
 
     def service(self) -> dict[str, float]:
         """Service per client so far: input + 2 x output tokens (the cost of VTC, section 3)."""
+
+    def clients(self, limit: int) -> list[ClientFigures]:
+        """The `limit` most served clients, the most served first."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+from inference.scheduler.order import Order
 from inference.scheduler.protocol import Scheduler
-from inference.scheduler.round_robin import RoundRobin
+from inference.scheduler.room import WaitingRoom
+from inference.scheduler.round_robin import Rotation
 
-POLICIES: dict[str, Callable[..., Scheduler]] = {"round_robin": RoundRobin}
+POLICIES: dict[str, Callable[..., Order]] = {"round_robin": Rotation}
 DEFAULT_POLICY = "round_robin"
+FRAME_OPTIONS = frozenset(inspect.signature(WaitingRoom).parameters) - {"order"}
 
 
 def make_scheduler(name: str = DEFAULT_POLICY, **options: Any) -> Scheduler:
     """A fresh scheduler. Raises ValueError for an unknown name, TypeError for an option that the policy does not have."""
     if name not in POLICIES:
         raise ValueError(f"unknown scheduler {name!r}; choose one of: {', '.join(sorted(POLICIES))}")
-    return POLICIES[name](**options)
+    frame = {key: options.pop(key) for key in FRAME_OPTIONS & options.keys()}
+    return WaitingRoom(POLICIES[name](**options), **frame)

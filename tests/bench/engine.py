@@ -22,7 +22,7 @@ from pathlib import Path
 
 from inference.engine.config import Dtype, EngineConfig, Kernels
 from inference.engine.core import EngineCore
-from inference.scheduler.round_robin import RoundRobin
+from inference.scheduler.registry import make_scheduler
 from tests.inference.engine.tiny import drain, make_model, sequence
 
 STREAMS = (1, 8, 32)
@@ -54,7 +54,7 @@ def arguments() -> argparse.Namespace:
 def core(model: Path, threads: int | None, dtype: Dtype = "float32", kernels: Kernels = "auto") -> EngineCore:
     """An engine whose queue refuses nothing."""
     config = EngineConfig(model, dtype=dtype, kernels=kernels, threads=threads, pool_bytes=POOL_BYTES)
-    return EngineCore(config, RoundRobin(max_waiting_per_client=100))
+    return EngineCore(config, make_scheduler(max_waiting_per_client=100))
 
 
 def run(engine: EngineCore, streams: int, output: int = OUTPUT_TOKENS) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from inference.engine.config import ConfigError, EngineConfig
 from inference.engine.core import EngineCore
 from inference.engine.sequence import RequestError, SamplingParams
-from inference.scheduler.round_robin import RoundRobin
+from inference.scheduler.registry import make_scheduler
 from tests.inference.engine.tiny import check_idle, check_pages, drain, generate, make_core, sequence
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -189,7 +189,7 @@ def test_sampling_parameters_have_ranges(field):
 
 
 def test_shed_requests_are_told(tiny_model):
-    core = EngineCore(EngineConfig(tiny_model, max_running=2), RoundRobin(max_waiting_per_client=8, max_waiting=3))
+    core = EngineCore(EngineConfig(tiny_model, max_running=2), make_scheduler(max_waiting_per_client=8, max_waiting=3))
     for i in range(3):
         assert core.add(sequence(f"greedy{i}", [5], client="greedy"), 0.0).accepted
     assert core.add(sequence("modest", [5], client="modest"), 0.0).accepted

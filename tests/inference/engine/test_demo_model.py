@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from inference.engine.config import EngineConfig
 from inference.engine.core import EngineCore
-from inference.scheduler.round_robin import RoundRobin
+from inference.scheduler.registry import make_scheduler
 from tests.inference.engine.greedy_oracle import EXPECTED, prompts
 from tests.inference.engine.tiny import check_idle, generate, sequence
 
@@ -24,7 +24,7 @@ def expected() -> list[dict]:
 
 @pytest.fixture(scope="module")
 def core(demo_model: Path) -> EngineCore:
-    return EngineCore(EngineConfig(demo_model, threads=1), RoundRobin(max_waiting_per_client=100))
+    return EngineCore(EngineConfig(demo_model, threads=1), make_scheduler(max_waiting_per_client=100))
 
 
 def test_the_tokenizer_splits_like_the_original(demo_model, expected):

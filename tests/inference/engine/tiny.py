@@ -16,7 +16,7 @@ from inference.engine.config import EngineConfig
 from inference.engine.core import EngineCore
 from inference.engine.sequence import SamplingParams, Sequence, StepOutput
 from inference.scheduler.protocol import Request
-from inference.scheduler.round_robin import RoundRobin
+from inference.scheduler.registry import make_scheduler
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama",
@@ -105,7 +105,7 @@ def make_core(model: Path, pages: int = 200, **settings: Any) -> EngineCore:
         "threads": 1,
     }
     config = EngineConfig(model, **(given | settings))
-    return EngineCore(config, RoundRobin(max_waiting_per_client=1000, max_waiting=10_000))
+    return EngineCore(config, make_scheduler(max_waiting_per_client=1000, max_waiting=10_000))
 
 
 def sequence(
