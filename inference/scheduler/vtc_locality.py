@@ -1,0 +1,116 @@
+"""VTC + slack locality: fair to within a slack, and inside the slack whoever finds most in the prefix cache goes first.
+
+Ours (serving.md section 4), made of VTC (OSDI'24) and the longest-prefix-match of SGLang (NeurIPS'24, section 3) with the
+adapter clustering of S-LoRA (MLSys'24, section 4.3). Kept of VTC: counters, lift, work conservation, no skipping. Differs:
+counters are charged the input that was NOT cached (+ 2 x output); among the clients (and groups) whose counter is within
+`slack` of the least, the unit with the longest cached prefix is admitted; ties go to the lower counter, then to the older
+request. Clustering is the same rule: once `max_adapters` distinct adapters run, units whose adapters run already come first.
+Bound: 2(U + Q) where VTC has 2U (docs/scheduling.md). Nobody starves inside the slack either: after `patience` admissions that
+passed over the strict choice of VTC, or over a client's oldest unit, that one is next.
+Cost: at most `candidates` units are looked up per choice, so a choice is O(candidates x log n) whatever waits; a choice that does
+not fit stands, unless its client leaves the slack, and costs nothing until it fits.
+Tests: tests/inference/scheduler/test_vtc_locality.py, test_vtc_properties.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from inference.scheduler.counters import Client
+from inference.scheduler.matching import cached_tokens
+from inference.scheduler.order import View
+from inference.scheduler.protocol import Request
+from inference.scheduler.unit import Unit
+from inference.scheduler.vtc import Vtc
+
+
+class VtcLocality(Vtc):
+    """See the module. `slack` is Q in tokens of the class of largest weight; `max_adapters` None = no clustering."""
+
+    def __init__(
+        self,
+        slack: float = 4000.0,
+        candidates: int = 128,
+        patience: int = 128,
+        max_adapters: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if slack < 0 or min(candidates, patience) < 1 or (max_adapters is not None and max_adapters < 1):
+            raise ValueError("slack is at least 0; candidates, patience and max_adapters are at least 1")
+        self.slack, self.candidates, self.patience, self.max_adapters = slack, candidates, patience, max_adapters
+        self._strict: Unit | None = None  # plain VTC's choice, when last asked
+        self._choice: Unit | None = None  # what was chosen last and did not fit
+        self._passed = 0  # admissions in a row that were not the strict choice
+
+    def chargeable(self, r: Request, uncached: int) -> int:
+        """Input tokens that are charged: those that have to be computed."""
+        return uncached
+
+    def take(self, unit: Unit) -> None:
+        """See `Order.take`."""
+        if unit is self._choice:
+            self._choice = None
+        client = self._tree.of(unit.head)
+        if unit is client.queue.next(self.newest_first):
+            client.overtaken = 0
+        super().take(unit)
+
+    def start(self, unit: Unit) -> None:
+        """See `Order.start`."""
+        client = self._tree.of(unit.head)
+        oldest = unit is client.queue.next(self.newest_first)
+        client.overtaken = 0 if oldest else client.overtaken + 1
+        self._passed = 0 if unit is self._strict else self._passed + 1
+        self._choice = None
+        super().start(unit)
+
+    def head(self, view: View) -> Unit | None:
+        """See `Order.head`."""
+        self._strict = super().head(view)
+        if self._strict is None:
+            return None
+        standing = self._choice
+        if standing is not None and self._in_slack(standing) and not view.fits(standing.requests):
+            return standing
+        self._choice = self._strict if self._passed >= self.patience else self._nearest(view)
+        return self._choice
+
+    def _in_slack(self, unit: Unit) -> bool:
+        client = self._tree.of(unit.head)
+        group = client.group
+        return (
+            client.counter <= group.active.least().counter + self.slack
+            and group.counter <= self._tree.active.least().counter + self.slack
+        )
+
+    def _nearest(self, view: View) -> Unit:
+        """The best of the candidates: running adapters, then cached tokens; the first of equals, least counters first."""
+        full = self.max_adapters is not None and len(view.adapters) >= self.max_adapters
+        best, best_rank = self._strict, (False, -1, 0, 0)
+        for place, unit, sharing in self._candidates():
+            near = not full or all(r.adapter is None or r.adapter in view.adapters for r in unit.requests)
+            rank = (near, cached_tokens(unit, view), -place, sharing)
+            if rank > best_rank:
+                best, best_rank = unit, rank
+        assert best is not None
+        return best
+
+    def _candidates(self) -> Iterator[tuple[int, Unit, int]]:
+        """At most `candidates` units of clients in the slack, shared out evenly, least counters first."""
+        groups = self._tree.active.within(self.slack, self.candidates)
+        share = self.candidates // len(groups)
+        clients: list[Client] = [c for group in groups for c in group.active.within(self.slack, share)]
+        window = self.candidates // len(clients)
+        for place, client in enumerate(clients):
+            if client.overtaken >= self.patience or self.newest_first:
+                yield place, client.queue.next(self.newest_first), 1
+            else:
+                yield from ((place, unit, sharing) for unit, sharing in client.queue.choices(window))
+
+    def line(self) -> Iterator[Unit]:
+        """See `Order.line`: what was chosen and did not fit yet, then as plain VTC; the cache is not asked."""
+        if self._choice is not None:
+            yield self._choice
+        yield from (unit for unit in super().line() if unit is not self._choice)

@@ -1,0 +1,276 @@
+"""VTC + slack locality by example, its guards against starvation, and what a step costs. The bound: test_vtc_properties.py."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.scheduler.protocol import Request
+from inference.scheduler.registry import POLICIES
+from inference.scheduler.room import WaitingRoom
+from tests.inference.scheduler.driving import OUTPUT_LEN, arrive, pair, request, room
+
+Cache = dict[str | None, int]
+
+
+def admit(s: WaitingRoom, cache: Cache | None = None, slots: int = 99) -> tuple[Request, ...]:
+    """Admit what is next; `cache` knows how many tokens of which prefix it holds, and gets to know what is admitted."""
+    cache = {} if cache is None else cache
+
+    def cached(r: Request) -> int:
+        return min(r.input_len, cache.get(r.prefix, 0))
+
+    unit = s.peek(lambda rs: len(rs) <= slots, cached, 1.0)
+    for r in unit:
+        s.admitted(r, r.input_len - cached(r))
+    return unit
+
+
+def counter(s: WaitingRoom, client: str) -> float:
+    found = s.order.counters(client)
+    assert found is not None
+    return found[0]
+
+
+def test_inside_the_slack_the_longest_cached_prefix_goes_first() -> None:
+    s = room("vtc_locality", slack=100)
+    cold = request("a", input_len=80, prefix="x")
+    warm = request("b", input_len=80, prefix="y", arrival=1.0)
+    arrive(s, cold, warm)
+    assert admit(s, {"y": 64}) == (warm,)
+    assert counter(s, "b") == 16, "only what had to be computed is charged"
+    assert admit(s, {"y": 64}) == (cold,)
+
+
+def test_outside_the_slack_nothing_helps() -> None:
+    s = room("vtc_locality", slack=100)
+    first = request("b", input_len=101, prefix="y")
+    arrive(s, first, request("a", input_len=80, prefix="x"), request("b", input_len=80, prefix="y"))
+    assert admit(s, {"y": 50}) == (first,)
+    s.decoded(first, 25)
+    assert counter(s, "b") == 101
+    assert admit(s, {"y": 80})[0].client == "a"
+
+
+def test_groups_are_held_to_the_slack_as_clients_are() -> None:
+    s = room("vtc_locality", slack=50)
+    arrive(
+        s,
+        request("x", "net", input_len=60),
+        request("y", "net", input_len=9, prefix="hot"),
+        request("z", "home", input_len=9),
+    )
+    assert admit(s)[0].client == "x"
+    assert admit(s, {"hot": 9})[0].client == "z", "y is least in its group, but the group is 60 ahead"
+
+
+def test_ties_go_to_the_lower_counter_then_to_the_prefix_that_most_share_then_to_the_older() -> None:
+    s = room("vtc_locality", slack=1000)
+    ahead = request("a", input_len=10)
+    arrive(s, ahead, request("a", input_len=10, arrival=1.0))
+    admit(s)
+    arrive(s, *(request("b", input_len=10, arrival=2.0 + i, prefix=p) for i, p in enumerate(("p", "q", "q"))))
+    s.add_service("a", 5.0)
+    assert (counter(s, "a"), counter(s, "b")) == (15, 10)
+    order = [admit(s)[0] for _ in range(4)]
+    assert [(r.client, r.prefix) for r in order] == [("b", "q"), ("a", None), ("b", "p"), ("b", "q")]
+
+
+def test_an_explicit_order_inside_a_client_is_kept() -> None:
+    s = room("vtc_locality")
+    arrive(s, request("a", input_len=9, order=1.0, prefix="x"), request("a", input_len=9, order=2.0, prefix="hot"))
+    assert admit(s, {"hot": 9})[0].order == 1.0
+
+
+def test_a_pair_counts_what_both_sides_find() -> None:
+    s = room("vtc_locality")
+    both = pair("a", input_len=10, prefix="half")
+    arrive(s, request("b", input_len=10, prefix="most"), *both)
+    assert admit(s, {"most": 7, "half": 5}) == both
+
+
+def test_once_the_limit_of_adapters_runs_those_that_run_come_first() -> None:
+    s = room("vtc_locality", max_adapters=2, slack=1000)
+    one, two = request("a", adapter="one"), request("b", adapter="two")
+    arrive(s, one, two)
+    admit(s), admit(s)
+    new = request("c", adapter="three", input_len=90, prefix="hot")
+    same, base = request("d", adapter="two", input_len=9), request("e", input_len=9)
+    arrive(s, new, same, base)
+    assert admit(s, {"hot": 90}) == (same,)
+    assert admit(s, {"hot": 90}) == (base,), "the base model needs no adapter"
+    assert admit(s, {"hot": 90}) == (new,), "nothing else waits: it is not for the policy to idle"
+    s.finished(one), s.finished(two), s.finished(same), s.finished(new)
+    arrive(s, request("c", adapter="four", input_len=90, prefix="hot"), request("d", adapter="two"))
+    assert admit(s, {"hot": 90})[0].adapter == "four", "no limit is reached"
+
+
+def test_clustering_never_leaves_the_slack() -> None:
+    s = room("vtc_locality", max_adapters=1, slack=50)
+    runs = request("a", adapter="one", input_len=100)
+    arrive(s, runs, request("a", adapter="one", input_len=1), request("b", adapter="two", input_len=1))
+    admit(s)
+    assert admit(s)[0].adapter == "two"
+
+
+def test_a_choice_that_does_not_fit_stands_and_costs_no_look_ups() -> None:
+    s = room("vtc_locality", slack=100)
+    large = request("a", input_len=90, prefix="x")
+    arrive(s, large)
+    looked: list[str] = []
+
+    def cached(r: Request) -> int:
+        looked.append(r.id)
+        return 50 if r.prefix == "x" else 1
+
+    assert s.peek(lambda rs: False, cached, 1.0) == ()
+    arrive(s, *(request("b", input_len=9) for _ in range(50)))
+    looked.clear()
+    assert s.peek(lambda rs: False, cached, 1.0) == ()
+    assert looked == []
+    assert s.peek(lambda rs: True, cached, 1.0) == (large,)
+    assert looked != []
+
+
+def test_a_choice_whose_client_leaves_the_slack_meanwhile_is_made_again() -> None:
+    s = room("vtc_locality", slack=100)
+    running = request("a", input_len=1)
+    arrive(s, running)
+    admit(s)
+    arrive(s, request("a", input_len=90, prefix="hot"), request("b", input_len=9))
+    assert s.peek(lambda rs: False, lambda r: 90 if r.prefix else 0, 1.0) == ()
+    s.decoded(running, 60)
+    assert s.peek(lambda rs: rs[0].client == "b", lambda r: 90 if r.prefix else 0, 1.0)[0].client == "b"
+
+
+def test_cold_requests_do_not_starve_behind_newcomers_with_hot_prefixes() -> None:
+    """A new group with a cached prefix in every step would be preferred for ever: each is lifted to the least counter."""
+    s = room("vtc_locality", patience=10)
+    cold = request("cold", input_len=50)
+    arrive(s, cold)
+    for i in range(11):
+        arrive(s, request(f"fresh{i}", input_len=50, prefix="hot"))
+        unit = admit(s, {"hot": 50})
+        if unit == (cold,):
+            break
+        s.finished(unit[0])
+    assert (i, unit) == (10, (cold,))
+
+
+def test_an_old_request_does_not_starve_behind_its_own_clients_hot_ones() -> None:
+    s = room("vtc_locality", patience=10)
+    cold = request("a", input_len=50, prefix="cold")
+    arrive(s, cold)
+    for i in range(11):
+        arrive(s, request("a", input_len=50, prefix="hot", arrival=1.0 + i))
+        if admit(s, {"hot": 50}) == (cold,):
+            break
+    assert i == 10
+
+
+def test_upcoming_tells_whose_adapters_to_fetch() -> None:
+    s = room("vtc_locality")
+    running = request("z", adapter="zero", input_len=5)
+    arrive(s, running)
+    admit(s)
+    arrive(s, request("a", adapter="one", input_len=10), request("b", adapter="two", input_len=9, prefix="hot"))
+    arrive(s, *pair("a", input_len=1, adapter="both", arrival=1.0))
+    s.peek(lambda rs: False, lambda r: 9 if r.prefix else 0, 1.0)
+    s.preempted(running)
+    assert [r.adapter for r in s.upcoming(3)] == ["zero", "two", "one"]
+    assert [r.adapter for r in s.upcoming(99)] == ["zero", "two", "one", "both", "both"]
+    assert s.upcoming(0) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["", "x", "y", "z"]), st.integers(1, 50)), max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_what_is_chosen_is_best_of_all_in_the_slack(waiting: list) -> None:
+    """Against a plain search: nothing in the slack has a longer prefix or, for equal ones, a lower counter."""
+    s = room("vtc_locality", slack=40, candidates=10**6, patience=10**6)
+    cache: Cache = {"x": 30, "y": 10}
+    arrive(
+        s, *(request(f"c{i}", input_len=n, prefix=p or None, arrival=float(k)) for k, (i, p, n) in enumerate(waiting))
+    )
+    left = {r.id: r for r in s.upcoming(10**6)}
+    while left:
+        least = min(counter(s, r.client) for r in left.values())
+        ranks = {
+            r.id: (min(r.input_len, cache.get(r.prefix, 0)), -counter(s, r.client))
+            for r in left.values()
+            if counter(s, r.client) <= least + 40
+        }
+        heads = {(r.client, r.prefix): r.id for r in sorted(left.values(), key=lambda r: -r.arrival) if r.prefix}
+        ranks = {i: rank for i, rank in ranks.items() if not left[i].prefix or i in heads.values()}
+        (r,) = admit(s, cache)
+        assert ranks[r.id] == max(ranks.values())
+        del left[r.id]
+
+
+# -- what a step costs -------------------------------------------------------------------------------------------------
+
+
+def calls(step: Callable[[], object]) -> int:
+    """Python and C functions called: work that no load on the machine changes."""
+    number = 0
+
+    def count(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal number
+        number += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        step()
+    finally:
+        sys.setprofile(None)
+    return number
+
+
+def work(name: str, waiting: int, clients: int) -> float:
+    """Calls of one request's life, with so many waiting: arrival, choice, admission, 10 tokens, end; mean of 20."""
+    s = room(name, **({"per_minute": 10**6} if name == "rpm" else {}))
+    for i in range(waiting):
+        who = f"c{i % clients}", f"g{i % clients % 97}"
+        arrive(s, request(*who, input_len=20 + i % 7, arrival=float(i), prefix=f"p{i % 5}", meta={OUTPUT_LEN: 10}))
+    for _ in range(30):
+        admit(s)
+
+    def life() -> None:
+        arrive(s, request("c1", "g1", input_len=20, arrival=1e6, meta={OUTPUT_LEN: 10}))
+        (r,) = s.peek(lambda rs: True, lambda r: 0, 1.0)
+        s.admitted(r, r.input_len)
+        for _ in range(10):
+            s.decoded(r, 1)
+        s.finished(r)
+
+    return sum(calls(life) for _ in range(20)) / 20
+
+
+FAIR = sorted(set(POLICIES) - {"lpm", "dlpm"})  # the two look at all that wait, and say so
+
+
+@pytest.mark.parametrize("name", FAIR)
+@pytest.mark.parametrize("clients", [40, 1000])
+def test_a_step_costs_the_same_with_ten_times_as_many_waiting(name: str, clients: int) -> None:
+    few, many = work(name, 1000, clients), work(name, 10_000, clients)
+    assert many <= 1.5 * few + 50, f"{few:.0f} calls with 1,000 waiting, {many:.0f} with 10,000"
+
+
+def test_look_ups_are_bounded_whatever_waits() -> None:
+    s = room("vtc_locality", candidates=32, slack=1e9)
+    arrive(s, *(request(f"c{i % 500}", f"g{i % 50}", input_len=9, arrival=float(i)) for i in range(5000)))
+    for _ in range(5):
+        looked: list[Request] = []
+        unit = s.peek(lambda rs: True, lambda r: looked.append(r) or 0, 1.0)  # type: ignore[func-returns-value]
+        assert 16 <= len(looked) <= 32
+        s.admitted(unit[0], 9)
+
+
+def test_options_are_checked() -> None:
+    for wrong in ({"slack": -1}, {"candidates": 0}, {"patience": 0}, {"max_adapters": 0}):
+        with pytest.raises(ValueError):
+            room("vtc_locality", **wrong)
