@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from inference.scheduler.dlpm import Dlpm
+from inference.scheduler.drr import Drr
+from inference.scheduler.fcfs import Fcfs
+from inference.scheduler.lcf import Lcf
+from inference.scheduler.lpm import Lpm
 from inference.scheduler.order import Order
 from inference.scheduler.protocol import Scheduler
 from inference.scheduler.room import WaitingRoom
 from inference.scheduler.round_robin import Rotation
+from inference.scheduler.rpm import Rpm
+from inference.scheduler.vtc import Vtc
+from inference.scheduler.vtc_locality import VtcLocality
 
-POLICIES: dict[str, Callable[..., Order]] = {"round_robin": Rotation}
+POLICIES: dict[str, Callable[..., Order]] = {
+    "dlpm": Dlpm,
+    "drr": Drr,
+    "fcfs": Fcfs,
+    "lcf": Lcf,
+    "lpm": Lpm,
+    "round_robin": Rotation,
+    "rpm": Rpm,
+    "vtc": Vtc,
+    "vtc_locality": VtcLocality,
+    "vtc_oracle": partial(Vtc, lengths="oracle"),
+    "vtc_predicted": partial(Vtc, lengths="predicted"),
+}
 DEFAULT_POLICY = "round_robin"
 FRAME_OPTIONS = frozenset(inspect.signature(WaitingRoom).parameters) - {"order"}
 
