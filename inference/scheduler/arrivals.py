@@ -1,4 +1,4 @@
-"""What arrives at the simulated engine: jobs, and generators of the workloads of the VTC paper (section 5).
+"""What arrives at the simulated engine: jobs, and generators of the workloads of the VTC paper (OSDI'24, section 5).
 
 All are seeded; times are seconds from the start, lengths tokens.
 """

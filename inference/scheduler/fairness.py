@@ -1,8 +1,8 @@
 """How fair a run was: the metrics of the VTC artifact, and a monitor that holds a policy to its bound.
 
-`service_differences` and `accumulated_differences` are the artifact's definitions: the cost of a request,
-input + 2 x output tokens, counts as received evenly between its first token and its end; at a tick, S is a client's
-service rate in a window and R the rate of the cost that it asked for there.
+`service_differences` and `accumulated_differences` are the artifact's definitions: the cost of a request, input + 2 x output
+tokens, counts as received evenly between its first token and its end; at a tick, S is a client's service rate in a window and R
+the rate of the cost that it asked for there (windows are half open).
 Tests: tests/inference/scheduler/test_fairness.py (reproduces the published figures where the data is present).
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from inference.scheduler.protocol import Request
-from inference.scheduler.simulator import Served
+from inference.scheduler.engine_model import Served
+from inference.scheduler.protocol import PAIR_HOLD_S, Request
 
 INPUT_COST, OUTPUT_COST = 1.0, 2.0
 
@@ -50,13 +50,12 @@ class Window:
 
 def replies(served: Iterable[Served]) -> list[Reply]:
     """What a run served; refused and empty ones left out."""
-    return [
-        Reply(
-            s.job.client, s.job.at, s.first_token, s.end, INPUT_COST * s.job.input_len + OUTPUT_COST * s.job.output_len
-        )
-        for s in served
-        if s.first_token is not None and s.end is not None
-    ]
+    found = []
+    for s in served:
+        if s.first_token is not None and s.end is not None:
+            cost = INPUT_COST * s.job.input_len + OUTPUT_COST * s.job.output_len
+            found.append(Reply(s.job.client, s.job.at, s.first_token, s.end, cost))
+    return found
 
 
 def _received(reply: Reply, begin: float, end: float) -> float:
@@ -95,60 +94,95 @@ def accumulated_differences(runs: Sequence[Reply], window: Window) -> list[float
     return found
 
 
-class BacklogMonitor:
-    """The largest difference in service that two clients had in any interval in which both were backlogged throughout.
+Node = tuple[str, str]  # whose child, name: only children of one parent are compared
+Levels = Callable[[Request], Sequence[Node]]
 
-    An observer of the simulator. `cost(r, uncached)` is what an admission is worth (default: its uncached tokens), a token of
-    output is worth `output_cost`; `key` names who is compared (default: the client). O(clients^2) per event.
+
+def nested(r: Request) -> Sequence[Node]:
+    """As counters nest: groups (a client without one stands alone), and the clients of a group."""
+    group = f"group {r.group}" if r.group else f"client {r.client}"
+    return (("", group), (group, r.client)) if r.group else (("", group),)
+
+
+class BacklogMonitor:
+    """The largest difference in service that two siblings had in any interval in which both were backlogged throughout.
+
+    An observer of the simulator. `cost(r, n_in, n_out)` is what tokens of `r` are worth, n_in being those of its input that
+    were computed. Half a pair counts as waiting from when its other half is there, or its hold is over. O(nodes^2) per event.
     """
 
     def __init__(
         self,
-        cost: Callable[[Request, int], float] = lambda r, uncached: uncached,
-        output_cost: float = OUTPUT_COST,
-        key: Callable[[Request], str] = lambda r: r.client,
+        cost: Callable[[Request, int, int], float] = lambda r, n_in, n_out: INPUT_COST * n_in + OUTPUT_COST * n_out,
+        levels: Levels = nested,
+        pair_hold_s: float = PAIR_HOLD_S,
     ) -> None:
-        self._cost, self._output_cost, self._key = cost, output_cost, key
-        self.service: dict[str, float] = {}
-        self._waiting: dict[str, int] = {}
-        self._range: dict[tuple[str, str], list[float]] = {}
+        self._cost, self._levels, self._hold_s = cost, levels, pair_hold_s
+        self.service: dict[Node, float] = {}
+        self._waiting: dict[Node, int] = {}
+        self._range: dict[tuple[Node, Node], list[float]] = {}
+        self._held: dict[tuple[str, str], tuple[float, Request]] = {}
+        self._seen: set[tuple[str, str]] = set()  # pairs of which a half was there before
         self.worst = 0.0
 
     def arrived(self, r: Request, now: float) -> None:
-        """`r` waits from now on."""
-        key = self._key(r)
-        self.service.setdefault(key, 0.0)
-        self._waiting[key] = self._waiting.get(key, 0) + 1
-        if self._waiting[key] == 1:
-            self._settle()
+        """`r` waits from now on, or is held."""
+        self._release(now)
+        key = (r.client, r.pair or "")
+        if r.pair is not None and r.pair_size > 1 and key not in self._seen:
+            self._seen.add(key)
+            self._held[key] = (now + self._hold_s, r)
+            return
+        for ready in [self._held.pop(key)[1], r] if key in self._held else [r]:
+            self._ready(ready)
+
+    def _release(self, now: float) -> None:
+        for key in [key for key, (until, _) in self._held.items() if until <= now]:
+            self._ready(self._held.pop(key)[1])
+
+    def _ready(self, r: Request) -> None:
+        for node in self._levels(r):
+            self.service.setdefault(node, 0.0)
+            self._waiting[node] = self._waiting.get(node, 0) + 1
+        self._settle()
 
     def left(self, r: Request, now: float) -> None:
         """`r` waits no more."""
-        key = self._key(r)
-        self._waiting[key] -= 1
-        if not self._waiting[key]:
-            del self._waiting[key]
-            for pair in [pair for pair in self._range if key in pair]:
-                del self._range[pair]
+        self._release(now)
+        if self._held.get((r.client, r.pair or ""), (0.0, None))[1] is r:
+            del self._held[r.client, r.pair or ""]
+            return
+        for node in self._levels(r):
+            self._waiting[node] -= 1
+            if not self._waiting[node]:
+                del self._waiting[node]
+                self._range = {pair: seen for pair, seen in self._range.items() if node not in pair}
 
     def admitted(self, r: Request, uncached: int, now: float) -> None:
         """`r` starts."""
         self.left(r, now)
-        self.service[self._key(r)] += self._cost(r, uncached)
+        self._serve(r, self._cost(r, uncached, 0))
         self._settle()
 
     def decoded(self, running: Iterable[Request], now: float) -> None:
         """One token for each of these."""
+        self._release(now)
         for r in running:
-            self.service[self._key(r)] += self._output_cost
+            self._serve(r, self._cost(r, 0, 1))
         self._settle()
+
+    def _serve(self, r: Request, cost: float) -> None:
+        for node in self._levels(r):
+            self.service[node] = self.service.get(node, 0.0) + cost
 
     def _settle(self) -> None:
         for a, b in combinations(sorted(self._waiting), 2):
+            if a[0] != b[0]:
+                continue
             difference = self.service[a] - self.service[b]
-            low, high = self._range.setdefault((a, b), [difference, difference])
-            if difference < low:
-                self._range[a, b][0] = low = difference
-            elif difference > high:
-                self._range[a, b][1] = high = difference
-            self.worst = max(self.worst, high - low)
+            seen = self._range.setdefault((a, b), [difference, difference])
+            if difference < seen[0]:
+                seen[0] = difference
+            elif difference > seen[1]:
+                seen[1] = difference
+            self.worst = max(self.worst, seen[1] - seen[0])

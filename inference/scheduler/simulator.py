@@ -11,79 +11,13 @@ Tests: tests/inference/scheduler/test_simulator.py and test_simulator_properties
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from inference.scheduler.arrivals import Job, in_order
-from inference.scheduler.cost_profile import CostProfile
+from inference.scheduler.engine_model import EngineModel, Observer, Result, Served
 from inference.scheduler.protocol import Request, Scheduler
 from inference.scheduler.token_pool import Claim, TokenPool
-
-
-@dataclass(frozen=True, slots=True)
-class EngineModel:
-    """The engine that is modelled. Tokens, decode steps; `planned` is the output length that the memory test counts on."""
-
-    pool_tokens: int = 10_000
-    cache_tokens: int | None = (
-        None  # of cached prefixes, beside the pool; None: they share it with the running requests
-    )
-    prefill_tokens: int | None = None  # of one pass; None: max(pool / 6, 3072), the artifact's
-    admit_every: int = 1
-    max_batch: int = 1_000
-    max_output: int = 1_024
-    replan_tokens: int = 64  # by so much a plan grows that was too short
-    profile: CostProfile = field(default_factory=CostProfile)
-    planned: Callable[[Job], int] | None = None  # None: the real length, as in the artifact, so nothing is preempted
-
-    @property
-    def prefill_limit(self) -> int:
-        return self.prefill_tokens or max(self.pool_tokens // 6, 3_072)
-
-
-@dataclass(slots=True)
-class Served:
-    """What became of a job. Times in seconds; None where it did not come to that. `refused` says why it was not served."""
-
-    job: Job
-    first_token: float | None = None
-    end: float | None = None
-    uncached: int = 0
-    refused: str = ""
-
-
-@dataclass(slots=True)
-class Result:
-    """One run: jobs in order of arrival, engine passes, tokens."""
-
-    served: list[Served]
-    end: float = 0.0
-    decode_steps: int = 0
-    prefill_steps: int = 0
-    output_tokens: int = 0
-    input_tokens: int = 0
-    uncached_tokens: int = 0
-    preemptions: int = 0
-    peak_tokens: int = 0
-
-    @property
-    def rejected(self) -> int:
-        return sum(1 for s in self.served if s.refused)
-
-    @property
-    def tokens_per_step(self) -> float:
-        """Input and output tokens per pass of the engine."""
-        return (self.input_tokens + self.output_tokens) / max(1, self.decode_steps + self.prefill_steps)
-
-
-class Observer(Protocol):
-    """Told of every event that changes service or backlog, so that bounds can be checked while the run goes on."""
-
-    def arrived(self, r: Request, now: float) -> None: ...
-    def admitted(self, r: Request, uncached: int, now: float) -> None: ...
-    def decoded(self, running: Iterable[Request], now: float) -> None: ...
-    def left(self, r: Request, now: float) -> None: ...
 
 
 @dataclass(slots=True)
@@ -136,6 +70,7 @@ class Simulator:
         return Request(
             f"r{i}", job.client, job.group, job.klass, job.input_len, self.model.max_output, job.at,
             pair=job.pair, pair_size=job.pair_size, adapter=job.adapter,
+            meta={"output_len": job.output_len} if self.model.tell_lengths else {},
         )  # fmt: skip
 
     # -- arriving --------------------------------------------------------------------------------------------------
@@ -145,7 +80,8 @@ class Simulator:
             r = self._arrivals.popleft()
             served = self._served[r.id]
             beside = 0 if self.model.cache_tokens is None else self._prefix(served.job)[1]
-            if served.job.input_len - beside + served.job.output_len >= self.model.pool_tokens:
+            output_len = self.model.max_output if self.model.whole else served.job.output_len
+            if served.job.input_len - beside + output_len >= self.model.pool_tokens:
                 served.refused = "larger than the pool"
                 continue
             answer = self.scheduler.arrive(r, self.now)
@@ -205,7 +141,8 @@ class Simulator:
                 return False
             if batch and tokens + sum(map(self._to_compute, requests)) > self.model.prefill_limit:
                 return False
-            return self.pool.fits([self._claim(r) for r in requests])
+            claims = [self._claim(r) for r in requests]
+            return self.pool.fits(claims) and (not self.model.whole or self._whole_fits(requests, claims))
 
         while unit := self.scheduler.peek(fits, self._cached_len, self.now):
             for r in unit:
@@ -215,6 +152,11 @@ class Simulator:
         if batch:
             self._prefill(batch, tokens)
         return bool(batch)
+
+    def _whole_fits(self, requests: Sequence[Request], claims: Sequence[Claim]) -> bool:
+        jobs = [running.served.job for running in self._running.values()] + [self._served[r.id].job for r in requests]
+        own = sum(job.input_len - self._prefix(job)[1] for job in jobs) + self.model.max_output * len(jobs)
+        return own + self.pool.pinned_with(claims) <= self.model.pool_tokens
 
     def _start(self, r: Request, to_compute: int) -> Running:
         served = self._served[r.id]

@@ -65,12 +65,9 @@ class TokenPool:
     def fits(self, claims: Sequence[Claim]) -> bool:
         """Whether these requests may start together: the peak over all ends stays below the capacity."""
         together = list(self._claims)
-        fresh: dict[str, int] = {}
         for claim in claims:
             insort(together, (-claim.finish, claim.base))
-            if claim.prefix:
-                fresh[claim.prefix] = max(fresh.get(claim.prefix, 0), claim.prefix_len)
-        pinned = self._pinned + sum(self._growth(prefix, length) for prefix, length in fresh.items())
+        pinned = self.pinned_with(claims)
         if self.cache is not None and pinned > self.cache:
             return False
         room = self.capacity - (pinned if self.cache is None else 0)
@@ -80,6 +77,14 @@ class TokenPool:
             if bases - count * end >= room:
                 return False
         return True
+
+    def pinned_with(self, claims: Sequence[Claim]) -> int:
+        """Tokens of prefixes that would be in use once these requests run too."""
+        fresh: dict[str, int] = {}
+        for claim in claims:
+            if claim.prefix:
+                fresh[claim.prefix] = max(fresh.get(claim.prefix, 0), claim.prefix_len)
+        return self._pinned + sum(self._growth(prefix, length) for prefix, length in fresh.items())
 
     def _growth(self, prefix: str, length: int) -> int:
         """Tokens that become pinned when `prefix` is used with `length`."""
@@ -126,9 +131,8 @@ class TokenPool:
         if used > self.capacity:
             return False
         self.peak = max(self.peak, used)
-        self._evict(
-            used - self._pinned + self._cached - self.capacity if self.cache is None else self._cached - self.cache
-        )
+        own = used - self._pinned if self.cache is None else 0
+        self._evict(own + self._cached - (self.capacity if self.cache is None else self.cache))
         return True
 
     def _evict(self, excess: int) -> None:

@@ -1,6 +1,6 @@
 """VTC + slack locality: fair to within a slack, and inside the slack whoever finds most in the prefix cache goes first.
 
-Ours (serving.md section 4), made of VTC (OSDI'24) and the longest-prefix-match of SGLang (NeurIPS'24, section 3) with the
+Ours, made of VTC (OSDI'24) and the longest-prefix-match of SGLang (NeurIPS'24, section 3) with the
 adapter clustering of S-LoRA (MLSys'24, section 4.3). Kept of VTC: counters, lift, work conservation, no skipping. Differs:
 counters are charged the input that was NOT cached (+ 2 x output); among the clients (and groups) whose counter is within
 `slack` of the least, the unit with the longest cached prefix is admitted; ties go to the lower counter, then to the older

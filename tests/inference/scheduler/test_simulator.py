@@ -6,9 +6,10 @@ import pytest
 
 from inference.scheduler.arrivals import Job
 from inference.scheduler.cost_profile import CostProfile
+from inference.scheduler.engine_model import EngineModel, Result
 from inference.scheduler.protocol import PAIR_HOLD_S
 from inference.scheduler.registry import make_scheduler
-from inference.scheduler.simulator import EngineModel, Result, Simulator
+from inference.scheduler.simulator import Simulator
 
 # A step costs 1 s + 0.1 s per request + 0.01 s per token of context; a token of prefill 0.5 s.
 ROUND = CostProfile(1.0, 0.1, 0.01, 0.5)

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.scheduler.arrivals import Job, in_order, jittered, poisson, uniform
+from inference.scheduler.engine_model import EngineModel, Result
 from inference.scheduler.protocol import Request, ServiceClass
 from inference.scheduler.registry import make_scheduler
-from inference.scheduler.simulator import EngineModel, Result, Simulator
+from inference.scheduler.simulator import Simulator
 
 POOL, CACHE = 200, 60
 
