@@ -86,9 +86,8 @@ class RadixTree:
         self._heap: list[tuple[int, int, Node]] = []
         self._clock = self._serial = 0
         self.version = 0  # changes whenever a `probe` may answer differently
-        self.nodes = self.total = self.protected = self.evicted = (
-            0  # tokens, but for the nodes; evicted since the start
-        )
+        self.nodes = 0
+        self.total = self.protected = self.evicted = 0  # tokens; evicted since the start
 
     @property
     def evictable(self) -> int:
@@ -196,9 +195,9 @@ class RadixTree:
         while node.parent is not None:
             if not node.refs:
                 self.protected += len(node.pages) * self.page_tokens
+                self.version += 1
             node.refs += 1
             node = node.parent
-        self.version += 1
 
     def unlock(self, node: Node) -> None:
         """One request less reads the path down to `node`. ReferenceUnderflow when nobody has locked it."""
@@ -209,8 +208,8 @@ class RadixTree:
             node.refs -= 1
             if not node.refs:
                 self.protected -= len(node.pages) * self.page_tokens
+                self.version += 1
             node = node.parent
-        self.version += 1
         self._queue(lowest)
 
     # -- forgetting ------------------------------------------------------------------------------------------------

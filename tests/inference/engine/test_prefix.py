@@ -329,6 +329,21 @@ def test_cached_pages_make_room_before_anybody_is_disturbed(tiny_model):
     check_idle(core)
 
 
+def test_pages_that_a_request_would_lock_are_no_room_for_it(tiny_model):
+    """A cached prefix of 15 pages is evictable, but not for the request that wants to read it."""
+    core = make_core(tiny_model, pages=30, max_batch_tokens=64)
+    shared = prompt(1, 60)
+    generate(core, sequence("cached", shared, max_tokens=1))
+    core.add(sequence("runs", prompt(2, 28), max_tokens=8), 0.0)
+    core.step(0.0)
+    core.add(sequence("waits", shared + prompt(3, 36), max_tokens=1), 0.0)
+    core.step(0.0)
+    assert core._batch.available == 30 - 8 and list(core._batch.waiting) == ["waits"]
+    assert [o.cached_tokens for o in drain(core) if o.seq_id == "waits"] == [60]
+    assert core.stats()["preemptions_total"] == 0
+    check_idle(core)
+
+
 def test_reclaimers_are_asked_in_their_order(tiny_model):
     """Who else holds pages that nobody needs (idle adapters) comes before the prefixes, and counts as room at admission."""
     core = make_core(tiny_model, pages=30)
