@@ -129,8 +129,9 @@ class RadixTree:
             if node is None:
                 return
             size = _agreeing(node.text, text, at, end, page)
+            whole = size == len(node.text)  # asked before whoever reads this splits the node
             yield node, size
-            if size < len(node.text):
+            if not whole:
                 return
             children, at = node.children, at + size
 

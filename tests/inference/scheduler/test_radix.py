@@ -92,6 +92,14 @@ def test_matches_split_nodes_and_change_nothing_else(page):
     assert cache.match([1, 2, 9, 10]).pages == [*long[: 2 // page], *short[2 // page :]]
 
 
+def test_a_match_ends_where_it_splits():
+    """The half that is left over has children that continue it; they do not continue the half that was matched."""
+    cache = Cache()
+    _, pages = cache.insert([0, 1])
+    cache.insert([0, 1, 0])
+    assert cache.match([0, 0]).pages == pages[:1]
+
+
 @pytest.mark.parametrize(("page", "length"), [(1, 5), (2, 5), (4, 6), (16, 47)])
 def test_a_match_is_whole_pages(page, length):
     cache = Cache(page)

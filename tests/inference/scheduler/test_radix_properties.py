@@ -138,4 +138,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestRadix = Machine.TestCase
-TestRadix.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestRadix.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
