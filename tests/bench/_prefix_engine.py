@@ -21,7 +21,7 @@ STREAMS = {1: 4, 32: 64}  # streams -> requests
 SEED = 2026
 TIMED = ("attach", "probe", "start", "ready", "computed", "sampled", "release", "reclaim")
 # key of the result -> workload, and the share of its programs that is run
-END_TO_END = {"five_shot": ("five_shot", 2 / 57), "tree": ("tree", 1 / 40), "judge": ("judge", 3 / 40)}
+END_TO_END = {"five_shot": ("five_shot", 2 / 57), "tree": ("tree", 2 / 40), "judge": ("judge", 3 / 40)}
 END_TO_END |= {"chat": ("chat_arena", 6 / 96)}
 
 

@@ -17,7 +17,7 @@ process (all threads) in EngineCore.step and add outside of them; the larger of 
 
 **e2e_vs_off**: the real engine in this process at its default settings, calls admitted by longest cached prefix, greedy,
 replies of the given lengths; each workload with reuse and without in turn. CPU seconds of the process off / on, the least
-of `--runs` each. A part of each workload: 2 preambles of five_shot, 1 question of tree, 3 articles of judge, and 6
+of `--runs` each. A part of each workload: 2 preambles of five_shot, 2 questions of tree, 3 articles of judge, and 6
 conversations of chat_arena (chat). A prompt that holds a reply holds what the model said.
 
 `--smoke` replays 5 % of the programs and serves one of each with a random two-layer model, whose steps cost next to nothing.

@@ -57,22 +57,28 @@ def alone(tiny_model: Path, tiny_adapters: dict[str, Path]):
     return run
 
 
-# A prompt: how many tokens of a common beginning, and how many of its own after it.
-PROMPTS = st.tuples(st.integers(0, 3), st.integers(0, 50), st.integers(0, 3), st.integers(1, 20))
+# A prompt: pages of which there are two kinds, so that prompts part and meet again anywhere; how many tokens end it, which.
+PROMPTS = st.tuples(st.lists(st.integers(0, 1), max_size=13), st.integers(1, 18), st.integers(0, 2))
 REQUESTS = st.lists(
-    st.tuples(PROMPTS, st.sampled_from(ADAPTERS), st.sampled_from(SALTS), st.integers(1, 20), st.integers(0, 12)),
+    st.tuples(
+        PROMPTS,
+        st.sampled_from([None, None, None, "all", "mlp"]),
+        st.sampled_from(["visitor", "visitor", "judge"]),
+        st.integers(1, 20),
+        st.integers(0, 30),
+    ),
     min_size=1,
-    max_size=14,
+    max_size=16,
 )
 
 
-def ids_of(shape: tuple[int, int, int, int]) -> list[int]:
-    base, common, tail, own = shape
-    return prompt(base, 50)[:common] + prompt(100 + tail, own)
+def ids_of(shape: tuple[list[int], int, int]) -> list[int]:
+    pages, own, tail = shape
+    return [token for page in pages for token in prompt(page, 4)] + (prompt(tail, 4) * 5)[:own]
 
 
 @SLOW
-@given(requests=REQUESTS, budget=st.integers(8, 70), pages=st.integers(20, 80), data=st.data())
+@given(requests=REQUESTS, budget=st.integers(8, 70), pages=st.integers(24, 80), data=st.data())
 def test_reuse_changes_no_token(tiny_model, tiny_adapters, alone, requests, budget, pages, data):
     """Shared beginnings, any company, chunk size and memory, arrivals and aborts at any time: the tokens of each alone."""
     core = make_core(tiny_model, pages=pages, max_batch_tokens=budget)

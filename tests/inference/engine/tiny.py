@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from inference.engine.config import EngineConfig
 from inference.engine.core import EngineCore
 from inference.engine.sequence import SamplingParams, Sequence, StepOutput
+from inference.scheduler.prefix_key import encode
 from inference.scheduler.protocol import Request
 from inference.scheduler.registry import make_scheduler
 
@@ -128,10 +129,14 @@ def drain(core: EngineCore, now: float = 0.0, limit: int = 10_000) -> list[StepO
 
 
 def check_pages(core: EngineCore) -> None:
-    """Every page has exactly the owners it should: the sequences that have it in their table, and the prefix tree."""
+    """Every page has exactly the owners it should, and who reads the tree reads the pages of its own tokens."""
     tree, owners = core._batch.prefix.tree, Counter[int]()
     for seq in core._batch.running.values():
         owners.update(seq.pages)
+        text, pages, node = b"", list[int](), seq.reuse.node
+        while node is not None:
+            text, pages, node = node.text + text, node.pages + pages, node.parent
+        assert text == encode(seq.tokens(0, len(pages) * tree.page_tokens)) and pages == seq.pages[: len(pages)]
     nodes = [tree._root]
     for node in nodes:  # grows while it is walked
         owners.update(node.pages)
