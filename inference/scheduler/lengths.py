@@ -3,8 +3,9 @@
 VTC, OSDI'24, section 4.4 and appendix B.3. Kept: the mean of the client's last five replies, as the artifact computes it (a
 running mean in which the newest reply weighs a fifth: better than the plain mean of five on every trace we tried); an
 oracle that is told. Differs: a client without history is expected to say as much as all clients did lately, where the
-artifact expects nothing; nothing beyond what the request may say is expected.
-Tests: tests/inference/scheduler/test_vtc.py.
+artifact expects nothing; nothing beyond what the request may say is expected; credibility.py is a predictor of ours, and
+the engine's default.
+Tests: tests/inference/scheduler/test_lengths.py, test_vtc.py.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from inference.scheduler.counters import Client
+from inference.scheduler.credibility import Credibility
 from inference.scheduler.protocol import OUTPUT_LEN, Request
 
 NEWEST = 1 / 5  # weight of a client's newest reply in its mean
@@ -50,6 +52,22 @@ def _towards(mean: float | None, newest: int, weight: float) -> float:
     return newest if mean is None else mean + weight * (newest - mean)
 
 
+class Credible(Lengths):
+    """What credibility.py expects of the client, whatever network it comes from."""
+
+    def __init__(self) -> None:
+        self.known = Credibility()
+
+    def expected(self, r: Request, client: Client) -> float:
+        """See `Lengths.expected`."""
+        length = self.known.expected(client.name)
+        return min(length, r.max_output) if r.max_output else length
+
+    def was(self, client: Client, n_out: int) -> None:
+        """See `Lengths.was`."""
+        self.known.ended(client.name, n_out)
+
+
 class Oracle(Lengths):
     """The true length, which an experiment wrote into `Request.meta`."""
 
@@ -61,4 +79,9 @@ class Oracle(Lengths):
         return length
 
 
-LENGTHS: dict[str, Callable[[], Lengths]] = {"none": Lengths, "predicted": Predicted, "oracle": Oracle}
+LENGTHS: dict[str, Callable[[], Lengths]] = {
+    "none": Lengths,
+    "predicted": Predicted,
+    "credibility": Credible,
+    "oracle": Oracle,
+}

@@ -29,7 +29,9 @@ POLICIES: dict[str, Callable[..., Order]] = {
     "round_robin": Rotation,
     "rpm": Rpm,
     "vtc": Vtc,
+    "vtc_credibility": partial(Vtc, lengths="credibility"),
     "vtc_locality": VtcLocality,
+    "vtc_locality_credibility": partial(VtcLocality, lengths="credibility"),
     "vtc_oracle": partial(Vtc, lengths="oracle"),
     "vtc_predicted": partial(Vtc, lengths="predicted"),
 }

@@ -42,7 +42,10 @@ class Account:
 
 
 class Vtc(Order):
-    """See the module. `cost` names a function of cost.py or is one; `lengths` is none, predicted or oracle."""
+    """See the module. `cost` names a function of cost.py or is one; `lengths` is none, predicted, credibility or oracle.
+
+    `charge_cached` False charges only the input that has to be computed.
+    """
 
     lift = True
 
@@ -53,6 +56,7 @@ class Vtc(Order):
         output_weight: float = 2.0,
         cost: str | Cost | None = None,
         lengths: str = "none",
+        charge_cached: bool = True,
     ) -> None:
         if lengths not in LENGTHS or (isinstance(cost, str) and cost not in COSTS):
             raise ValueError(f"lengths is one of {', '.join(LENGTHS)}, cost one of {', '.join(COSTS)} or a function")
@@ -60,6 +64,7 @@ class Vtc(Order):
         found = COSTS[cost] if isinstance(cost, str) else cost
         self._cost = found or linear(input_weight, output_weight)
         self._lengths = LENGTHS[lengths]()
+        self._charge_cached = charge_cached
         self._tree = Counters(self.lift)
         self._accounts: dict[str, Account] = {}
 
@@ -95,8 +100,8 @@ class Vtc(Order):
     # -- charging --------------------------------------------------------------------------------------------------
 
     def chargeable(self, r: Request, uncached: int) -> int:
-        """Input tokens that are charged: all, cached or not."""
-        return r.input_len
+        """Input tokens that are charged: all, cached or not, as in the paper, unless `charge_cached` says otherwise."""
+        return r.input_len if self._charge_cached else uncached
 
     def admitted(self, r: Request, uncached: int) -> None:
         """See `Order.admitted`."""

@@ -20,7 +20,6 @@ from typing import Any
 from inference.scheduler.counters import Client
 from inference.scheduler.matching import cached_tokens
 from inference.scheduler.order import View
-from inference.scheduler.protocol import Request
 from inference.scheduler.unit import Unit
 from inference.scheduler.vtc import Vtc
 
@@ -36,17 +35,13 @@ class VtcLocality(Vtc):
         max_adapters: int | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(**{"charge_cached": False, **options})
         if slack < 0 or min(candidates, patience) < 1 or (max_adapters is not None and max_adapters < 1):
             raise ValueError("slack is at least 0; candidates, patience and max_adapters are at least 1")
         self.slack, self.candidates, self.patience, self.max_adapters = slack, candidates, patience, max_adapters
         self._strict: Unit | None = None  # plain VTC's choice, when last asked
         self._choice: Unit | None = None  # what was chosen last and did not fit
         self._passed = 0  # admissions in a row that were not the strict choice
-
-    def chargeable(self, r: Request, uncached: int) -> int:
-        """Input tokens that are charged: those that have to be computed."""
-        return uncached
 
     def take(self, unit: Unit) -> None:
         """See `Order.take`."""

@@ -12,7 +12,6 @@ from inference.scheduler.protocol import OUTPUT_LEN, Request, Scheduler
 from inference.scheduler.registry import make_scheduler
 from inference.scheduler.room import WaitingRoom
 from inference.scheduler.vtc import Vtc
-from inference.scheduler.vtc_locality import VtcLocality
 
 _ids = count()
 
@@ -143,7 +142,7 @@ class Pool:
         return r.input_len - self._hit(r) + r.max_output
 
     def _hit(self, r: Request) -> int:
-        return self.cached_len(r) if isinstance(self.order, VtcLocality) else 0
+        return 0 if self.order._charge_cached else self.cached_len(r)
 
     def fits(self, requests: Iterable[Request]) -> bool:
         return sum(run.own for run in self.running.values()) + sum(map(self.own, requests)) <= self.tokens

@@ -16,9 +16,12 @@ VARIANTS = [
     ("vtc", {}),
     ("vtc_predicted", {}),
     ("vtc_oracle", {}),
+    ("vtc_credibility", {}),
+    ("vtc", {"charge_cached": False}),
     ("vtc_locality", {"slack": 0.0}),
     ("vtc_locality", {"slack": 60.0}),
     ("vtc_locality", {"slack": 60.0, "lengths": "predicted", "candidates": 3}),
+    ("vtc_locality", {"slack": 60.0, "lengths": "credibility"}),
 ]
 
 _arrivals = st.tuples(
@@ -54,7 +57,7 @@ def test_backlogged_siblings_differ_by_at_most_the_stated_bound(
     pool = Pool(scheduler, POOL, cached)
     play(pool, trace, flat)
     u = 2.0 * POOL * (1.0 if flat else 4.0)
-    advance = u if "lengths" in options or name in ("vtc_predicted", "vtc_oracle") else 0.0
+    advance = u if "lengths" in options or name in ("vtc_predicted", "vtc_oracle", "vtc_credibility") else 0.0
     assert pool.watch.prepaid() <= advance
     assert pool.watch.largest <= u
     assert pool.watch.worst <= 2 * (u + options.get("slack", 0.0) + advance)

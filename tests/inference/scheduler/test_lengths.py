@@ -1,0 +1,75 @@
+"""What each predictor expects of a request, and that a wrong guess costs nobody anything in the end."""
+
+from __future__ import annotations
+
+import pytest
+
+from inference.scheduler.counters import Counters
+from inference.scheduler.credibility import PRIOR
+from inference.scheduler.lengths import LENGTHS, NEWEST, NEWEST_OF_ALL, Lengths
+from inference.scheduler.protocol import OUTPUT_LEN
+from tests.inference.scheduler.driving import admit, arrive, request, room
+
+
+def taught(name: str, *replies: tuple[str, int]) -> tuple[Lengths, Counters]:
+    lengths, tree = LENGTHS[name](), Counters()
+    for client, length in replies:
+        lengths.was(tree.of(request(client)), length)
+    return lengths, tree
+
+
+def expected(name: str, client: str, *replies: tuple[str, int], max_output: int = 0) -> float:
+    lengths, tree = taught(name, *replies)
+    r = request(client, max_output=max_output)
+    return lengths.expected(r, tree.of(r))
+
+
+def test_plain_vtc_expects_nothing() -> None:
+    assert expected("none", "a", ("a", 300)) == 0
+
+
+def test_the_moving_mean_weighs_the_newest_reply_a_fifth() -> None:
+    assert expected("predicted", "a", ("a", 100), ("a", 200)) == pytest.approx(100 + NEWEST * 100)
+
+
+def test_a_newcomer_is_expected_to_say_what_all_say() -> None:
+    assert expected("predicted", "new", ("a", 100), ("b", 200)) == pytest.approx(100 + NEWEST_OF_ALL * 100)
+    assert expected("predicted", "new") == 0
+
+
+def test_credibility_knows_a_client_by_its_name_in_whatever_network() -> None:
+    lengths, tree = taught("credibility", *[("a", 64), ("b", 256)] * 3)
+    elsewhere = request("b", "net")
+    assert lengths.expected(elsewhere, tree.of(elsewhere)) == 256
+    assert expected("credibility", "a") == PRIOR
+
+
+@pytest.mark.parametrize("name", ["predicted", "credibility"])
+def test_nothing_beyond_what_a_request_may_say_is_expected(name: str) -> None:
+    assert expected(name, "a", *[("a", 300), ("b", 10)] * 3, max_output=16) == 16
+
+
+def test_the_oracle_wants_to_be_told() -> None:
+    lengths, tree = taught("oracle")
+    r = request("a", meta={OUTPUT_LEN: 7})
+    assert lengths.expected(r, tree.of(r)) == 7
+    with pytest.raises(KeyError):
+        lengths.expected(request("a"), tree.of(r))
+    with pytest.raises(TypeError, match="whole number"):
+        lengths.expected(request("a", meta={OUTPUT_LEN: "7"}), tree.of(r))
+
+
+@pytest.mark.parametrize("said", [3, 40, 400])
+@pytest.mark.parametrize("name", ["vtc_predicted", "vtc_credibility", "vtc_locality_credibility"])
+def test_a_wrong_guess_is_settled_at_the_end(name: str, said: int) -> None:
+    s = room(name)
+    for length in (40, said):
+        r = request("a", input_len=10, max_output=500)
+        arrive(s, r)
+        admit(s)
+        for _ in range(length):
+            s.decoded(r, 1)
+        s.finished(r)
+    found = s.order.counters("a")
+    assert found is not None
+    assert found[0] == pytest.approx(2 * 10 + 2 * (40 + said))
