@@ -18,21 +18,24 @@ from typing import Generic, TypeVar
 from inference.scheduler.protocol import Request
 from inference.scheduler.unit import GroupKey, Unit, UnitQueue, group_key
 
-Entry = tuple[float, int, "Node"]
+Entry = tuple[float, float, "Node"]
 STALE_ENTRIES = 64  # this many beyond one per queued node are kept before a heap is rebuilt
+GRACE_TURNS = 64.5  # whoever comes wins a tie against all but those who have waited for so many turns of others
 
 
 class Node:
     """A counter among its siblings. `turn` breaks ties: who was served longest ago goes first.
 
     `prepaid` is the part of `counter` that was charged in advance for running requests, at most all of it to be refunded.
+    `fresh`: it had nothing queued and has not been served since something is.
     """
 
-    __slots__ = ("counter", "entry", "prepaid", "turn")
+    __slots__ = ("counter", "entry", "fresh", "prepaid", "turn")
 
     def __init__(self) -> None:
         self.counter = self.prepaid = 0.0
-        self.turn = 0
+        self.turn = -GRACE_TURNS  # never; turns are whole, and unique among siblings
+        self.fresh = False
         self.entry: Entry | None = None  # its valid entry in the heap; None = nothing queued
 
 
@@ -84,7 +87,11 @@ class Siblings(Generic[N]):
         return self._count
 
     def enter(self, node: N, turn: int) -> None:
-        """`node` has something queued now: VTC's lift."""
+        """`node` has something queued now: VTC's lift.
+
+        The lift makes a tie with the least one, which is as a rule the one that is busiest: who was served longer ago wins it,
+        and a node that never was counts as served GRACE_TURNS ago, so that newcomers can pass nobody for longer.
+        """
         if self._lift:
             if self._count:
                 node.counter = max(node.counter, self.least().counter)
@@ -92,7 +99,8 @@ class Siblings(Generic[N]):
                 node.counter = max(node.counter, self._last.counter)
             if self.most_prepaid:
                 node.counter = max(node.counter, self.highest_least - self.most_prepaid + node.prepaid)
-        node.turn = turn
+        node.turn = max(node.turn, turn - GRACE_TURNS)
+        node.fresh = True
         self._count += 1
         self._push(node)
 
@@ -225,6 +233,7 @@ class Counters:
         """The client and its group have had their turn: among equals they go last."""
         client.turn = self._next_turn()
         client.group.turn = self._next_turn()
+        client.fresh = client.group.fresh = False
 
     def _next_turn(self) -> int:
         self.turn += 1

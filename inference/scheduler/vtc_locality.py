@@ -5,6 +5,8 @@ adapter clustering of S-LoRA (MLSys'24, section 4.3). Kept of VTC: counters, lif
 counters are charged the input that was NOT cached (+ 2 x output); among the clients (and groups) whose counter is within
 `slack` of the least, the unit with the longest cached prefix is admitted; ties go to the lower counter, then to the older
 request. Clustering is the same rule: once `max_adapters` distinct adapters run, units whose adapters run already come first.
+Whoever comes with nothing queued keeps the place that plain VTC gives it: only others that have come so may pass it inside the
+slack, no client that has been waiting all along, however much of its prompts is cached.
 Bound: 2(U + Q) where VTC has 2U (docs/scheduling.md). Nobody starves inside the slack either: after `patience` admissions that
 passed over the strict choice of VTC, or over a client's oldest unit, that one is next.
 Cost: at most `candidates` units are looked up per choice, so a choice is O(candidates x log n) whatever waits; a choice that does
@@ -17,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from inference.scheduler.counters import Client
+from inference.scheduler.counters import Client, N
 from inference.scheduler.matching import cached_tokens
 from inference.scheduler.order import View
 from inference.scheduler.unit import Unit
@@ -67,17 +69,18 @@ class VtcLocality(Vtc):
         if self._strict is None:
             return None
         standing = self._choice
-        if standing is not None and self._in_slack(standing) and not view.fits(standing.requests):
+        if standing is not None and self._may_stand(standing) and not view.fits(standing.requests):
             return standing
         self._choice = self._strict if self._passed >= self.patience else self._nearest(view)
         return self._choice
 
-    def _in_slack(self, unit: Unit) -> bool:
+    def _may_stand(self, unit: Unit) -> bool:
+        """Is the choice still inside the slack, and has nobody come meanwhile that it may not pass?"""
         client = self._tree.of(unit.head)
         group = client.group
-        return (
-            client.counter <= group.active.least().counter + self.slack
-            and group.counter <= self._tree.active.least().counter + self.slack
+        return all(
+            node.counter <= least.counter + self.slack and (node.fresh or not least.fresh)
+            for node, least in ((client, group.active.least()), (group, self._tree.active.least()))
         )
 
     def _nearest(self, view: View) -> Unit:
@@ -94,9 +97,9 @@ class VtcLocality(Vtc):
 
     def _candidates(self) -> Iterator[tuple[int, Unit, int]]:
         """At most `candidates` units of clients in the slack, shared out evenly, least counters first."""
-        groups = self._tree.active.within(self.slack, self.candidates)
+        groups = _as_fresh(self._tree.active.within(self.slack, self.candidates))
         share = self.candidates // len(groups)
-        clients: list[Client] = [c for group in groups for c in group.active.within(self.slack, share)]
+        clients: list[Client] = [c for group in groups for c in _as_fresh(group.active.within(self.slack, share))]
         window = self.candidates // len(clients)
         for place, client in enumerate(clients):
             if client.overtaken >= self.patience or self.newest_first:
@@ -109,3 +112,8 @@ class VtcLocality(Vtc):
         if self._choice is not None:
             yield self._choice
         yield from (unit for unit in super().line() if unit is not self._choice)
+
+
+def _as_fresh(nodes: list[N]) -> list[N]:
+    """Those that may pass the first."""
+    return [node for node in nodes if node.fresh] if nodes[0].fresh else nodes

@@ -190,25 +190,47 @@ def test_upcoming_tells_whose_adapters_to_fetch() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["", "x", "y", "z"]), st.integers(1, 50)), max_size=60))
 @settings(max_examples=100, deadline=None)
 def test_what_is_chosen_is_best_of_all_in_the_slack(waiting: list) -> None:
-    """Against a plain search: nothing in the slack has a longer prefix or, for equal ones, a lower counter."""
+    """Against a plain search: nothing in the slack has a longer prefix or, for equal ones, a lower counter.
+
+    Where the least served has just come, so must have whoever passes it.
+    """
     s = room("vtc_locality", slack=40, candidates=10**6, patience=10**6)
     cache: Cache = {"x": 30, "y": 10}
     arrive(
         s, *(request(f"c{i}", input_len=n, prefix=p or None, arrival=float(k)) for k, (i, p, n) in enumerate(waiting))
     )
     left = {r.id: r for r in s.upcoming(10**6)}
+    served: set[str] = set()
     while left:
         least = min(counter(s, r.client) for r in left.values())
+        come = any(counter(s, r.client) == least and r.client not in served for r in left.values())
         ranks = {
             r.id: (min(r.input_len, cache.get(r.prefix, 0)), -counter(s, r.client))
             for r in left.values()
-            if counter(s, r.client) <= least + 40
+            if counter(s, r.client) <= least + 40 and not (come and r.client in served)
         }
         heads = {(r.client, r.prefix): r.id for r in sorted(left.values(), key=lambda r: -r.arrival) if r.prefix}
         ranks = {i: rank for i, rank in ranks.items() if not left[i].prefix or i in heads.values()}
         (r,) = admit(s, cache)
         assert ranks[r.id] == max(ranks.values())
+        served.add(r.client)
         del left[r.id]
+
+
+def test_who_comes_back_is_passed_by_nobody_who_has_been_waiting() -> None:
+    s = room("vtc_locality", slack=10**6)
+    first = request("busy", input_len=50, prefix="hot")
+    arrive(s, first, *(request("busy", input_len=50, prefix="hot", arrival=float(i)) for i in range(1, 9)))
+    assert admit(s, {"hot": 50}) == (first,)
+    assert s.peek(lambda rs: False, lambda r: 50, 1.0) == (), "its next one is chosen and waits for memory"
+    guest = request("guest", "home", input_len=50, prefix="cold", arrival=20.0)
+    arrive(s, guest)
+    assert admit(s, {"hot": 50}) == (guest,), "a choice that stands gives way, too"
+    assert admit(s, {"hot": 50})[0].client == "busy"
+    arrive(s, request("guest", "home", input_len=50, prefix="cold", arrival=30.0))
+    friend = request("friend", "flat", input_len=50, prefix="hot", arrival=31.0)
+    arrive(s, friend)
+    assert admit(s, {"hot": 50}) == (friend,), "among those who have come the longest prefix goes first"
 
 
 # -- what a step costs -------------------------------------------------------------------------------------------------
