@@ -38,6 +38,11 @@ class Node:
         self.fresh = False
         self.entry: Entry | None = None  # its valid entry in the heap; None = nothing queued
 
+    @property
+    def lone(self) -> bool:
+        """Is all that it has here one waiting unit?"""
+        raise NotImplementedError
+
 
 class Client(Node):
     """A fairness client in one group: its queue, how many of its requests run, and how long its replies are on average.
@@ -46,6 +51,11 @@ class Client(Node):
     """
 
     __slots__ = ("group", "mean_length", "name", "overtaken", "queue", "running")
+
+    @property
+    def lone(self) -> bool:
+        """Is all that it has here one waiting unit?"""
+        return not self.running and len(self.queue) == 1
 
     def __init__(self, name: str, group: Group) -> None:
         super().__init__()
@@ -58,13 +68,18 @@ class Client(Node):
 class Group(Node):
     """A group and the counters of its clients."""
 
-    __slots__ = ("active", "clients", "key")
+    __slots__ = ("active", "clients", "key", "running")
 
     def __init__(self, key: GroupKey, lift: bool) -> None:
         super().__init__()
-        self.key = key
+        self.key, self.running = key, 0
         self.clients: dict[str, Client] = {}
         self.active: Siblings[Client] = Siblings(lift)
+
+    @property
+    def lone(self) -> bool:
+        """Is all that its clients have here one waiting unit?"""
+        return not self.running and len(self.active) == 1 and self.active.least().lone
 
 
 N = TypeVar("N", bound=Node)
@@ -264,11 +279,13 @@ class Counters:
     def began(self, client: Client) -> None:
         """A request of the client runs."""
         client.running += 1
+        client.group.running += 1
         self._idle.pop(client, None)
 
     def over(self, client: Client) -> None:
         """A running request of the client ended."""
         client.running -= 1
+        client.group.running -= 1
         self._rest(client)
 
     def _rest(self, client: Client) -> None:

@@ -5,8 +5,9 @@ adapter clustering of S-LoRA (MLSys'24, section 4.3). Kept of VTC: counters, lif
 counters are charged the input that was NOT cached (+ 2 x output); among the clients (and groups) whose counter is within
 `slack` of the least, the unit with the longest cached prefix is admitted; ties go to the lower counter, then to the older
 request. Clustering is the same rule: once `max_adapters` distinct adapters run, units whose adapters run already come first.
-Whoever comes with nothing queued keeps the place that plain VTC gives it: only others that have come so may pass it inside the
-slack, no client that has been waiting all along, however much of its prompts is cached.
+So is courtesy. Inside the slack whoever has nothing else here than one waiting unit goes before all that have more: who asks
+one thing at a time waits for the next free place, however warm the prefixes of a flood. And whoever comes with nothing queued
+keeps the place that plain VTC gives it: only others that have come so may pass it, no client that has been waiting all along.
 Bound: 2(U + Q) where VTC has 2U (docs/scheduling.md). Nobody starves inside the slack either: after `patience` admissions that
 passed over the strict choice of VTC, or over a client's oldest unit, that one is next.
 Cost: at most `candidates` units are looked up per choice, so a choice is O(candidates x log n) whatever waits; a choice that does
@@ -25,13 +26,15 @@ from inference.scheduler.order import View
 from inference.scheduler.unit import Unit
 from inference.scheduler.vtc import Vtc
 
+SLACK = 2_500.0  # tokens; tests/bench/locality.py measures it
+
 
 class VtcLocality(Vtc):
     """See the module. `slack` is Q in tokens of the class of largest weight; `max_adapters` None = no clustering."""
 
     def __init__(
         self,
-        slack: float = 4000.0,
+        slack: float = SLACK,
         candidates: int = 128,
         patience: int = 128,
         max_adapters: int | None = None,
@@ -44,6 +47,12 @@ class VtcLocality(Vtc):
         self._strict: Unit | None = None  # plain VTC's choice, when last asked
         self._choice: Unit | None = None  # what was chosen last and did not fit
         self._passed = 0  # admissions in a row that were not the strict choice
+
+    def put(self, unit: Unit) -> None:
+        """See `Order.put`. What was chosen and did not fit gives way to who has nothing else here."""
+        super().put(unit)
+        if self._tree.of(unit.head).lone:
+            self._choice = None
 
     def take(self, unit: Unit) -> None:
         """See `Order.take`."""
@@ -97,9 +106,9 @@ class VtcLocality(Vtc):
 
     def _candidates(self) -> Iterator[tuple[int, Unit, int]]:
         """At most `candidates` units of clients in the slack, shared out evenly, least counters first."""
-        groups = _as_fresh(self._tree.active.within(self.slack, self.candidates))
+        groups = _courteous(self._tree.active.within(self.slack, self.candidates))
         share = self.candidates // len(groups)
-        clients: list[Client] = [c for group in groups for c in _as_fresh(group.active.within(self.slack, share))]
+        clients: list[Client] = [c for group in groups for c in _courteous(group.active.within(self.slack, share))]
         window = self.candidates // len(clients)
         for place, client in enumerate(clients):
             if client.overtaken >= self.patience or self.newest_first:
@@ -114,6 +123,7 @@ class VtcLocality(Vtc):
         yield from (unit for unit in super().line() if unit is not self._choice)
 
 
-def _as_fresh(nodes: list[N]) -> list[N]:
-    """Those that may pass the first."""
-    return [node for node in nodes if node.fresh] if nodes[0].fresh else nodes
+def _courteous(nodes: list[N]) -> list[N]:
+    """Those that may go next: who has nothing else here; else those that may pass the first."""
+    lone = [node for node in nodes if node.lone]
+    return lone or ([node for node in nodes if node.fresh] if nodes[0].fresh else nodes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from types import FrameType
 
@@ -50,7 +51,8 @@ def test_inside_the_slack_the_longest_cached_prefix_goes_first() -> None:
 def test_outside_the_slack_nothing_helps() -> None:
     s = room("vtc_locality", slack=100)
     first = request("b", input_len=101, prefix="y")
-    arrive(s, first, request("a", input_len=80, prefix="x"), request("b", input_len=80, prefix="y"))
+    arrive(s, first, request("b", input_len=80, prefix="y"))
+    arrive(s, *(request("a", input_len=80, prefix="x") for _ in range(2)))
     assert admit(s, {"y": 50}) == (first,)
     s.decoded(first, 25)
     assert counter(s, "b") == 101
@@ -63,6 +65,7 @@ def test_groups_are_held_to_the_slack_as_clients_are() -> None:
         s,
         request("x", "net", input_len=60),
         request("y", "net", input_len=9, prefix="hot"),
+        request("z", "home", input_len=9),
         request("z", "home", input_len=9),
     )
     assert admit(s)[0].client == "x"
@@ -113,7 +116,8 @@ def test_once_the_limit_of_adapters_runs_those_that_run_come_first() -> None:
 def test_clustering_never_leaves_the_slack() -> None:
     s = room("vtc_locality", max_adapters=1, slack=50)
     runs = request("a", adapter="one", input_len=100)
-    arrive(s, runs, request("a", adapter="one", input_len=1), request("b", adapter="two", input_len=1))
+    arrive(s, runs, request("a", adapter="one", input_len=1))
+    arrive(s, *(request("b", adapter="two", input_len=1) for _ in range(2)))
     admit(s)
     assert admit(s)[0].adapter == "two"
 
@@ -128,6 +132,7 @@ def test_a_choice_that_does_not_fit_stands_and_costs_no_look_ups() -> None:
         looked.append(r.id)
         return 50 if r.prefix == "x" else 1
 
+    arrive(s, *(request("b", input_len=9) for _ in range(2)))
     assert s.peek(lambda rs: False, cached, 1.0) == ()
     arrive(s, *(request("b", input_len=9) for _ in range(50)))
     looked.clear()
@@ -146,6 +151,45 @@ def test_a_choice_whose_client_leaves_the_slack_meanwhile_is_made_again() -> Non
     assert s.peek(lambda rs: False, lambda r: 90 if r.prefix else 0, 1.0) == ()
     s.decoded(running, 60)
     assert s.peek(lambda rs: rs[0].client == "b", lambda r: 90 if r.prefix else 0, 1.0)[0].client == "b"
+
+
+def test_who_has_nothing_else_here_waits_for_the_next_place_only() -> None:
+    """A flood with warm prefixes, all places taken, its next choice made: one cold question still goes before it."""
+    s = room("vtc_locality", slack=1000)
+    flood = [request("flood", "crowd", input_len=90, prefix="hot", arrival=float(i)) for i in range(8)]
+    arrive(s, *flood)
+    running = admit(s, {"hot": 90})[0]
+    assert s.peek(lambda rs: False, lambda r: 90 if r.prefix else 0, 1.0) == ()
+    quiet = request("quiet", "home", input_len=90, arrival=9.0)
+    arrive(s, quiet)
+    s.finished(running)
+    assert admit(s, {"hot": 90}) == (quiet,)
+    arrive(s, request("quiet", "home", input_len=90, arrival=10.0))
+    assert admit(s, {"hot": 90})[0].client == "flood", "it has something running now: the prefix decides again"
+
+
+def test_who_has_nothing_else_here_gets_no_place_beyond_the_slack() -> None:
+    s = room("vtc_locality", slack=50)
+    arrive(s, request("a", input_len=9), request("b", input_len=9), request("b", input_len=9))
+    s.add_service("a", 60.0)
+    assert [admit(s)[0].client for _ in range(3)] == ["b", "b", "a"]
+
+
+def test_fresh_cookies_are_one_group_that_has_something_running() -> None:
+    s = room("vtc_locality", slack=1000)
+    arrive(s, request("cookie0", "crowd", input_len=10))
+    admit(s)
+    arrive(s, request("cookie1", "crowd", input_len=10), request("warm", "home", input_len=10, prefix="hot"))
+    arrive(s, request("warm", "home", input_len=10, prefix="hot"))
+    assert admit(s, {"hot": 10})[0].client == "warm"
+
+
+def test_inside_a_group_the_client_with_nothing_else_goes_first() -> None:
+    s = room("vtc_locality", slack=1000)
+    arrive(s, *(request("flood", "school", input_len=10, prefix="hot") for _ in range(3)))
+    admit(s, {"hot": 10})
+    arrive(s, request("pupil", "school", input_len=10))
+    assert admit(s, {"hot": 10})[0].client == "pupil"
 
 
 def test_cold_requests_do_not_starve_behind_newcomers_with_hot_prefixes() -> None:
@@ -192,7 +236,7 @@ def test_upcoming_tells_whose_adapters_to_fetch() -> None:
 def test_what_is_chosen_is_best_of_all_in_the_slack(waiting: list) -> None:
     """Against a plain search: nothing in the slack has a longer prefix or, for equal ones, a lower counter.
 
-    Where the least served has just come, so must have whoever passes it.
+    Those with nothing else here come before all others; where the least served has just come, so must have whoever passes it.
     """
     s = room("vtc_locality", slack=40, candidates=10**6, patience=10**6)
     cache: Cache = {"x": 30, "y": 10}
@@ -200,21 +244,24 @@ def test_what_is_chosen_is_best_of_all_in_the_slack(waiting: list) -> None:
         s, *(request(f"c{i}", input_len=n, prefix=p or None, arrival=float(k)) for k, (i, p, n) in enumerate(waiting))
     )
     left = {r.id: r for r in s.upcoming(10**6)}
-    served: set[str] = set()
+    running: list[Request] = []
     while left:
         least = min(counter(s, r.client) for r in left.values())
+        served = {r.client for r in running}
         come = any(counter(s, r.client) == least and r.client not in served for r in left.values())
         ranks = {
             r.id: (min(r.input_len, cache.get(r.prefix, 0)), -counter(s, r.client))
             for r in left.values()
             if counter(s, r.client) <= least + 40 and not (come and r.client in served)
         }
+        have = Counter(r.client for r in (*left.values(), *running))
+        lone = {i: rank for i, rank in ranks.items() if have[left[i].client] == 1}
+        ranks = lone or ranks
         heads = {(r.client, r.prefix): r.id for r in sorted(left.values(), key=lambda r: -r.arrival) if r.prefix}
         ranks = {i: rank for i, rank in ranks.items() if not left[i].prefix or i in heads.values()}
         (r,) = admit(s, cache)
         assert ranks[r.id] == max(ranks.values())
-        served.add(r.client)
-        del left[r.id]
+        running.append(left.pop(r.id))
 
 
 def test_who_comes_back_is_passed_by_nobody_who_has_been_waiting() -> None:
