@@ -11,7 +11,7 @@ from typing import Any
 
 from inference.engine.config import EngineConfig
 from inference.engine.core import EngineCore
-from inference.scheduler.round_robin import RoundRobin
+from inference.scheduler.registry import make_scheduler
 from tests.bench._prefix_workloads import workload
 from tests.bench._replay import Asking, Lpm, sequence_of
 from tests.inference.engine.tiny import sequence
@@ -48,7 +48,7 @@ class Stopwatch:
 
 def overhead(model: Path, threads: int | None, streams: int, requests: int) -> dict[str, float]:
     """One engine, `requests` requests that share nothing, `streams` of them at a time."""
-    core = EngineCore(EngineConfig(model, threads=threads), RoundRobin(max_waiting_per_client=1000))
+    core = EngineCore(EngineConfig(model, threads=threads), make_scheduler(max_waiting_per_client=1000))
     watch, prefix, rng = Stopwatch(), core._batch.prefix, random.Random(SEED)
     for name in TIMED:
         setattr(prefix, name, watch.wrap(getattr(prefix, name)))
