@@ -19,7 +19,7 @@ from inference.client import Client, ClientLimits, Pace, UpstreamFailed
 from inference.events import Event, GenerationFailed, Wanted
 from inference.health import Health
 from inference.lane import Lane
-from inference.scheduler.registry import DEFAULT_POLICY, make_scheduler
+from inference.scheduler.registry import DISPATCH_POLICY, make_scheduler
 from inference.target import Target
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Dispatcher:
         load: Load,
         limits: DispatchLimits | None = None,
         client_limits: ClientLimits | None = None,
-        policy: str = DEFAULT_POLICY,
+        policy: str = DISPATCH_POLICY,
         pace: Pace | None = None,
     ) -> None:
         self.limits = limits or DispatchLimits()

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference import logs
-from inference.engine import keys, sockets
+from inference.engine import keys, policy, sockets
 from inference.engine.chat import ChatLimits
 from inference.engine.config import MIB, ConfigError, EngineConfig
 from inference.engine.serve import serve
 from inference.engine.server import EngineApp, Served
 from inference.engine.text import ChatText
-from inference.scheduler.registry import DEFAULT_POLICY, POLICIES, make_scheduler
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,10 +47,7 @@ def parser() -> argparse.ArgumentParser:
     bounds.add_argument(
         "--radix", choices=["on", "off"], default="on", help="reuse cached prefixes (default %(default)s)"
     )
-    queue = p.add_argument_group("queue")
-    queue.add_argument("--scheduler", choices=sorted(POLICIES), default=DEFAULT_POLICY)
-    queue.add_argument("--max-waiting-per-client", type=int, default=8, help="a pair counts once (default %(default)s)")
-    queue.add_argument("--max-waiting", type=int, default=512, help="in all (default %(default)s)")
+    policy.add_flags(p)
     net = p.add_argument_group("network")
     net.add_argument("--uds", type=Path, metavar="PATH", help="listen on a unix socket instead of TCP")
     net.add_argument(
@@ -98,6 +94,7 @@ def listen(args: argparse.Namespace) -> tuple[socket.socket, str]:
 
 def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> EngineApp:
     """The model, its adapters and the application around them. Raises ConfigError, ModelError or AdapterError."""
+    scheduler = policy.scheduler_of(args)
     # torch takes seconds to import; a wrong option should not wait for it.
     from inference.engine.core import EngineCore
 
@@ -114,8 +111,6 @@ def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> Engin
         max_adapters=args.max_adapters,
         radix=args.radix == "on",
     )
-    bounds = {"max_waiting_per_client": args.max_waiting_per_client, "max_waiting": args.max_waiting}
-    scheduler = make_scheduler(args.scheduler, **bounds)
     text = ChatText(args.model)
     core = EngineCore(config, scheduler)
     for name, path in adapters.items():

@@ -20,7 +20,7 @@ from inference.engine.config import ConfigError, EngineConfig
 from inference.engine.lora import AdapterError, Adapters, Lora
 from inference.engine.model import Chunk
 from inference.engine.pages import Layout, PagePool
-from inference.engine.sequence import FinishReason, RequestError, Sequence, StepOutput, TokenLogprob
+from inference.engine.sequence import EXPIRED, SHED, FinishReason, RequestError, Sequence, StepOutput, TokenLogprob
 from inference.scheduler.protocol import Arrival, Removal, Request, Scheduler
 
 PROMPT_LOGPROB_ROWS = 32  # rows of scores held at once: 32 x 49152 floats are 6 MB
@@ -55,7 +55,6 @@ class EngineCore:
         self._batch = Batch(config, self.pool, scheduler, self.context)
         self._loras: dict[str, Lora] = {}
         self._late: list[StepOutput] = []  # news of sequences that no forward pass will mention
-        self._admissions = 0
         self.totals = Totals()
 
     # -- requests --------------------------------------------------------------------------------------------------
@@ -67,7 +66,7 @@ class EngineCore:
         seq.request.input_len, seq.request.max_output = len(seq.prompt_ids), seq.params.max_tokens
         arrival = self.scheduler.arrive(seq.request, now)
         for request in arrival.shed:
-            self._drop_shed(request)
+            self._drop(request, SHED)
         if arrival.accepted:
             self._batch.prefix.attach(seq)
             self._batch.waiting[seq.id] = seq
@@ -102,13 +101,12 @@ class EngineCore:
         except AdapterError as error:
             raise RequestError(str(error)) from None
 
-    def _drop_shed(self, request: Request) -> None:
+    def _drop(self, request: Request, why: str) -> None:
+        """The scheduler has let go of a waiting request."""
         seq = self._batch.waiting.pop(request.id, None)
         if seq is not None:
             self._loras.pop(seq.id, None)
-            self._late.append(
-                StepOutput(seq.id, finish_reason="error", error="shed: the queue is full, try again later")
-            )
+            self._late.append(StepOutput(seq.id, finish_reason="error", error=why, dropped=True))
 
     def abort(self, seq_id: str) -> bool:
         """End a sequence at once, its pages freed; no output follows. False when it is not here (any more)."""
@@ -150,6 +148,8 @@ class EngineCore:
 
     def step(self, now: float) -> list[StepOutput]:
         """Admit, run one forward pass if there is anything to compute, and say what each sequence got."""
+        for request in self.scheduler.expired(now):
+            self._drop(request, EXPIRED)
         told, self._late = self._late, []
         self._batch.admit(now)
         picks = self._batch.pick()
@@ -289,10 +289,7 @@ def _context(config: EngineConfig, model_context: int, pool: PagePool) -> int:
     if config.max_context > model_context:
         raise ConfigError(f"max_context is {config.max_context}; the model was made for {model_context} tokens")
     if config.max_context > room:
-        raise ConfigError(
-            f"max_context is {config.max_context} but pool_bytes = {config.pool_bytes} holds {room} tokens: "
-            "raise the pool or lower the context"
-        )
+        raise ConfigError(f"max_context is {config.max_context}; pool_bytes = {config.pool_bytes} holds {room} tokens")
     return config.max_context
 
 

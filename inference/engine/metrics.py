@@ -35,7 +35,7 @@ class Histogram:
 
 
 class Metrics:
-    """What the HTTP side counts. `outcomes`: stop, length, aborted, refused, shed, error, and `bad_request`."""
+    """What the HTTP side counts. `outcomes`: stop, length, aborted, refused, shed, expired, error, and `bad_request`."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()

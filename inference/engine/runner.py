@@ -170,9 +170,7 @@ class Runner:
             return 0.0
         now = self._clock()
         wake = self._core.wake_at(now)
-        if wake is None or wake <= now:
-            return 0.0
-        return wake - now
+        return 0.0 if wake is None else max(0.0, wake - now)
 
     def _turn(self) -> None:
         """One step of the core, and its outputs into the mail."""
@@ -194,6 +192,9 @@ class Runner:
 
     def _post(self, outputs: Iterable[StepOutput]) -> None:
         for output in outputs:
+            if output.dropped:  # whoever was shed has been told already
+                self._fail([output.seq_id], unavailable(str(output.error), SHED_RETRY_S, "expired"))
+                continue
             self._waiting.pop(output.seq_id, None)
             ended = output.finish_reason is not None
             ticket = self._tickets.pop(output.seq_id, None) if ended else self._tickets.get(output.seq_id)

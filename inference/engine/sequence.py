@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from inference.engine.prefix import Reuse
 
 FinishReason = Literal["stop", "length", "abort", "error"]
+SHED = "shed: the queue is full, try again later"
+EXPIRED = "the engine is too busy to begin this reply in time: ask again later"
 
 
 class RequestError(ValueError):
@@ -119,7 +121,8 @@ class StepOutput:
     `token_ids` are the new tokens of this step (one while decoding; the stopping token included). `logprobs` runs
     parallel to it when asked for. `prompt_logprobs` comes once, with the first token; its first entry is None, since
     nothing precedes the first prompt token. `cached_tokens` comes with the first token too: how many of the prompt were not
-    computed for it. `error` says what went wrong when `finish_reason` is "error".
+    computed for it. `error` says what went wrong when `finish_reason` is "error". `dropped`: nothing did, the scheduler let go
+    of it while it waited, and it may be asked for again later.
     """
 
     seq_id: str
@@ -129,3 +132,4 @@ class StepOutput:
     finish_reason: FinishReason | None = None
     error: str | None = None
     cached_tokens: int = 0
+    dropped: bool = False

@@ -162,7 +162,8 @@ class EngineApp:
 
 def _outcome(error: ApiError) -> str:
     """The metric's name for an error answer."""
-    by_code = {"shed": "shed", "client_closed": "aborted", "queue_full": "refused", "draining": "refused"}
+    by_code = {"shed": "shed", "expired": "expired", "client_closed": "aborted"}
+    by_code |= {"queue_full": "refused", "draining": "refused"}
     if error.code in by_code:
         return by_code[error.code]
     return "bad_request" if error.status < 500 else "error"

@@ -35,13 +35,33 @@ POLICIES: dict[str, Callable[..., Order]] = {
     "vtc_oracle": partial(Vtc, lengths="oracle"),
     "vtc_predicted": partial(Vtc, lengths="predicted"),
 }
-DEFAULT_POLICY = "round_robin"
+DEFAULT_POLICY = "vtc_locality_credibility"
+# In front of an endpoint without our scheduler nothing is known of its prefix cache.
+DISPATCH_POLICY = "vtc_credibility"
 FRAME_OPTIONS = frozenset(inspect.signature(WaitingRoom).parameters) - {"order"}
 
 
+def options_of(name: str) -> frozenset[str]:
+    """What `make_scheduler` takes for this policy."""
+    made = POLICIES[name]
+    policy = made.func if isinstance(made, partial) else made
+    found = set(FRAME_OPTIONS)
+    for base in inspect.getmro(policy):  # type: ignore[arg-type]
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+        found |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):  # what it does not know is not handed on
+            break
+    return frozenset(found)
+
+
 def make_scheduler(name: str = DEFAULT_POLICY, **options: Any) -> Scheduler:
-    """A fresh scheduler. Raises ValueError for an unknown name, TypeError for an option that the policy does not have."""
+    """A fresh scheduler. Raises ValueError for an unknown name, a wrong value, or an option that the policy does not have."""
     if name not in POLICIES:
         raise ValueError(f"unknown scheduler {name!r}; choose one of: {', '.join(sorted(POLICIES))}")
+    unknown = sorted(options.keys() - options_of(name))
+    if unknown:
+        raise ValueError(f"scheduler {name!r} has no {unknown[0]}; it has: {', '.join(sorted(options_of(name)))}")
     frame = {key: options.pop(key) for key in FRAME_OPTIONS & options.keys()}
     return WaitingRoom(POLICIES[name](**options), **frame)

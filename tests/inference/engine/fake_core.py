@@ -66,13 +66,15 @@ class FakeCore:
     def step(self, now: float) -> list[StepOutput]:
         self.steps += 1
         time.sleep(self.step_s)
+        late = [self.waiting.pop(request.id) for request in self.scheduler.expired(now)]
         while requests := self.scheduler.peek(lambda rs: len(self.running) + len(rs) <= self.slots, lambda r: 0, now):
             for request in requests:
                 self.running[request.id] = self.waiting.pop(request.id)
                 self.scheduler.admitted(request, request.input_len)
         if any("boom(step)" in self.prompt(seq) for seq in self.running.values()):
             raise RuntimeError("step exploded")
-        return [self._advance(seq) for seq in list(self.running.values())]
+        dropped = [StepOutput(seq.id, finish_reason="error", error="too late", dropped=True) for seq in late]
+        return dropped + [self._advance(seq) for seq in list(self.running.values())]
 
     def _advance(self, seq: Sequence) -> StepOutput:
         if "boom(scores)" in self.prompt(seq):

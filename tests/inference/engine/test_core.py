@@ -199,6 +199,32 @@ def test_shed_requests_are_told(tiny_model):
     assert ends["modest"] == ("length", None)
 
 
+def test_early_abort_tells_who_waited_too_long_and_nobody_else(tiny_model):
+    core = EngineCore(EngineConfig(tiny_model, max_running=2), make_scheduler(slo_s=6.0, slo_margin_s=0.5))
+    for name in ("runs", "too"):
+        core.add(sequence(name, [5], client=name, max_tokens=40), 0.0)
+    core.step(0.0)
+    core.add(sequence("late", [5], client="late"), 0.0)
+    assert core.step(5.4)[0].finish_reason is None
+    core.add(sequence("young", [5], client="young"), 5.4)
+    said = core.step(5.5)
+    dropped = [output for output in said if output.dropped]
+    assert [(output.seq_id, output.finish_reason) for output in dropped] == [("late", "error")]
+    assert {output.seq_id for output in said} == {"late", "runs", "too"}
+    assert core.stats()["waiting"] == 1
+    assert {o.seq_id for o in drain(core, 5.6) if o.finish_reason == "length"} == {"runs", "too", "young"}
+    check_idle(core)
+
+
+def test_an_engine_in_which_nothing_runs_wakes_for_what_is_held_or_overdue(tiny_model):
+    core = EngineCore(EngineConfig(tiny_model, max_running=2), make_scheduler(slo_s=6.0))
+    half = sequence("half", [5])
+    half.request.pair, half.request.pair_size = "turn", 2
+    core.add(half, 1.0)
+    assert core.step(1.0) == [] and core.wake_at(1.0) == pytest.approx(1.05)
+    assert [output.seq_id for output in core.step(1.05)] == ["half"]
+
+
 def test_scores_that_are_not_finite_end_only_their_sequence(tiny_model, monkeypatch):
     core = make_core(tiny_model)
     real = core.model.logits

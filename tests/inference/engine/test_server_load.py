@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from inference.engine import serve
-from tests.inference.engine.serving import Client, serving, until
+from inference.scheduler.protocol import PAIR_HOLD_S
+from tests.inference.engine.serving import Answer, Client, serving, until
 from tests.inference.engine.tiny_text import make_text
 
 
@@ -52,6 +53,77 @@ async def test_a_shed_request_is_told_so_in_its_stream(directory: Path, tmp_path
         running.close()
         assert (await quiet).text == "x"
         await asyncio.gather(*waiting)
+
+
+async def test_the_quiet_network_is_never_shed(directory: Path, tmp_path: Path) -> None:
+    """Of the largest network the largest client: neither who is alone in it, nor the large client of a smaller network."""
+    async with serving(directory, tmp_path / "e.sock", slots=1, max_waiting=7, step_s=0.005) as engine:
+        running = await engine.open("count", max_tokens=1900)
+
+        def ask(client: str, group: str) -> asyncio.Task[Answer]:
+            return asyncio.create_task(engine.ask("say(x)", vllm_xargs={"client": client, "group": group}))
+
+        crowd = [ask("flood", "crowd") for _ in range(3)] + [ask("bystander", "crowd")]
+        home = [ask("home", "home") for _ in range(3)]
+        await until(lambda: len(engine.core.waiting) == 7)
+        late = [ask("late", "flat")]
+        await until(lambda: any(task.done() for task in crowd))
+        late += [ask("later", "house")]
+        await until(lambda: sum(task.done() for task in (*crowd, *home)) == 2)
+        shed = [task.result() for task in (*crowd, *home) if task.done()]
+        assert [answer.error["code"] for answer in shed] == ["shed", "shed"]
+        assert all(
+            answer.status == 503 and int(answer.headers["Retry-After"]) >= 1 for answer in shed if not answer.comments
+        )
+        assert not crowd[3].done() and not any(task.done() for task in late)
+        running.close()
+        assert [task.result().error["code"] for task in crowd[:3] if task.done()][:1] == ["shed"]
+        answers = await asyncio.gather(*crowd, *home, *late)
+        assert sum(answer.status == 200 and answer.text == "x" for answer in answers) == 7
+        assert (answers[3].text, answers[-1].text, answers[-2].text) == ("x", "x", "x")
+
+
+@pytest.mark.parametrize("policy", ["fcfs", "vtc_locality_credibility"])
+async def test_early_abort_is_a_503_and_in_a_stream_that_has_begun_its_last_event(
+    directory: Path, tmp_path: Path, policy: str
+) -> None:
+    limits = {"name": policy, "slo_s": 0.5, "slo_margin_s": 0.1, "slots": 1, "step_s": 0.005}
+    async with serving(directory, tmp_path / "e.sock", **limits) as engine:
+        running = await engine.open("count", max_tokens=1900)
+        began = asyncio.get_running_loop().time()
+        answer = await engine.ask("say(x)", stream=False, vllm_xargs={"client": "late"})
+        waited = asyncio.get_running_loop().time() - began
+        assert (answer.status, answer.error["code"], answer.error["type"]) == (503, "expired", "overloaded_error")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert 0.35 <= waited < 2, "dropped when its first token could not come within the objective any more"
+        engine.app.runner._next_tick = 0.0  # its place is told at once: headers are out when it is dropped
+        streamed = await engine.ask("say(x)", vllm_xargs={"client": "later"})
+        assert streamed.comments or streamed.status == 503
+        assert streamed.error["code"] == "expired"
+        assert not engine.core.waiting
+        running.close()
+        assert (await engine.ask("say(x)", vllm_xargs={"client": "late"})).text == "x"
+        page = (await engine.get("/metrics")).raw
+        assert 'requests_total{outcome="expired"} 2' in page
+
+
+async def test_half_a_pair_waits_at_most_50_ms_and_a_pair_starts_together(directory: Path, tmp_path: Path) -> None:
+    async with serving(directory, tmp_path / "e.sock", slots=3, step_s=0.005) as engine:
+        half = {"client": "c", "pair": "turn", "pair_size": 2}
+        began = asyncio.get_running_loop().time()
+        assert (await engine.ask("say(x)", vllm_xargs=half)).text == "x"
+        assert PAIR_HOLD_S <= asyncio.get_running_loop().time() - began < PAIR_HOLD_S + 1
+        running = [await engine.open("count", max_tokens=1900, vllm_xargs={"client": "o"}) for _ in range(2)]
+        await until(lambda: len(engine.core.running) == 2)
+        both = [asyncio.create_task(engine.ask("say(x)", vllm_xargs={**half, "pair": "next"})) for _ in range(2)]
+        await until(lambda: len(engine.core.waiting) == 2)
+        await asyncio.sleep(PAIR_HOLD_S + 0.05)
+        assert len(engine.core.waiting) == 2, "one place is free, the pair needs two"
+        running[0].close()
+        assert [answer.text for answer in await asyncio.gather(*both)] == ["x", "x"]
+        first, second = engine.core.seen[-2:]
+        assert {first.request.pair, second.request.pair} == {"next"}
+        running[1].close()
 
 
 async def test_a_waiting_request_is_told_its_place(directory: Path, tmp_path: Path) -> None:
