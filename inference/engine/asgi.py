@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from inference.engine.errors import ApiError, bad_request
 
@@ -29,12 +30,22 @@ class Http:
         self._receive, self._send = receive, send
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self._query: bytes = scope.get("query_string", b"")
         self._headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         self.started = False
 
     def header(self, name: str) -> str | None:
         """A request header by its lower-case name."""
         return self._headers.get(name)
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """A whole number from 1 to `most` in the query string. Raises ApiError (400)."""
+        given = parse_qs(self._query.decode("latin-1"), keep_blank_values=True).get(name)
+        if given is None:
+            return default
+        if not (given[-1].isascii() and given[-1].isdigit() and len(given[-1]) < 10 and 1 <= int(given[-1]) <= most):
+            raise bad_request(f"`{name}` must be a whole number from 1 to {most}", name)
+        return int(given[-1])
 
     async def body(self, max_bytes: int, timeout_s: float = BODY_TIMEOUT_S) -> bytes:
         """The whole request body. Raises ApiError 413 beyond `max_bytes`, 408 when it does not come; Disconnected."""

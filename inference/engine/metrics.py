@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+
+from inference.scheduler.figures import Buckets
 
 TTFT_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DURATION_BUCKETS_S = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 PREFIX = "agon_engine_"
 
 
-class Histogram:
-    """Counts per upper bound, and the sum."""
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-
-    def observe(self, value: float) -> None:
-        """One more `value`."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
-
-    def lines(self, name: str) -> Iterable[str]:
-        """Prometheus lines, cumulative as the format wants."""
-        seen = 0
-        for bound, count in zip((*self._bounds, "+Inf"), self._counts, strict=True):
-            seen += count
-            yield f'{name}_bucket{{le="{bound}"}} {seen}'
-        yield f"{name}_sum {self._sum:.6f}"
-        yield f"{name}_count {seen}"
+def histogram(name: str, buckets: Buckets) -> Iterator[str]:
+    """Prometheus lines of one histogram, cumulative as the format wants."""
+    yield f"# TYPE {PREFIX}{name}_seconds histogram"
+    seen = 0
+    for bound, count in zip((*buckets.bounds, "+Inf"), buckets.counts, strict=True):
+        seen += count
+        yield f'{PREFIX}{name}_seconds_bucket{{le="{bound}"}} {seen}'
+    yield f"{PREFIX}{name}_seconds_sum {buckets.total:.6f}"
+    yield f"{PREFIX}{name}_seconds_count {seen}"
 
 
 class Metrics:
@@ -41,11 +30,11 @@ class Metrics:
         self.outcomes: Counter[str] = Counter()
         self.prompt_tokens = 0
         self.completion_tokens = 0
-        self.first_token = Histogram(TTFT_BUCKETS_S)
-        self.duration = Histogram(DURATION_BUCKETS_S)
+        self.first_token = Buckets(TTFT_BUCKETS_S)
+        self.duration = Buckets(DURATION_BUCKETS_S)
 
-    def text(self, gauges: Mapping[str, float], counters: Mapping[str, float]) -> str:
-        """The whole page; `gauges` and `counters` come from the runner, the core and the scheduler."""
+    def text(self, gauges: Mapping[str, float], counters: Mapping[str, float], queue_wait: Buckets) -> str:
+        """The whole page; `gauges`, `counters` and `queue_wait` come from the runner, the core and the scheduler."""
         totals = {**counters, "prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
         lines = [f"# TYPE {PREFIX}requests_total counter"]
         lines += [f'{PREFIX}requests_total{{outcome="{name}"}} {n}' for name, n in sorted(self.outcomes.items())]
@@ -53,9 +42,9 @@ class Metrics:
             lines += [f"# TYPE {PREFIX}{name}_total counter", f"{PREFIX}{name}_total {value:.10g}"]
         for name, value in sorted(gauges.items()):
             lines += [f"# TYPE {PREFIX}{name} gauge", f"{PREFIX}{name} {value:.10g}"]
-        for name, histogram in (("time_to_first_token", self.first_token), ("request_duration", self.duration)):
-            lines.append(f"# TYPE {PREFIX}{name}_seconds histogram")
-            lines += histogram.lines(f"{PREFIX}{name}_seconds")
+        waits = {"time_to_first_token": self.first_token, "request_duration": self.duration, "queue_wait": queue_wait}
+        for name, buckets in waits.items():
+            lines += histogram(name, buckets)
         return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from inference.engine.asgi import Disconnected, Http, Receive, Scope, Send
@@ -20,6 +20,7 @@ from inference.engine.text import ChatText
 from inference.scheduler.protocol import Scheduler
 
 TOP_CLIENTS = 50
+MOST_CLIENTS = 1000
 FIGURES_TIMEOUT_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class EngineApp:
         self._routes: dict[str, tuple[str, Handler]] = {
             "/health": ("GET", self._health),
             "/metrics": ("GET", self._metrics_page),
-            "/clients": ("GET", self._clients),
+            "/v1/clients": ("GET", self._clients),
             "/v1/models": ("GET", self._models),
             "/v1/chat/completions": ("POST", self._completions),
         }
@@ -140,24 +141,29 @@ class EngineApp:
             raise unavailable("the engine is in a long step; ask again", FIGURES_TIMEOUT_S, "busy") from None
 
     async def _metrics_page(self, http: Http) -> None:
-        stats, service, waiting = await self._figures(
-            lambda: (self._core.stats(), self._scheduler.service(), self._scheduler.waiting())
+        stats, service, queue = await self._figures(
+            lambda: (self._core.stats(), self._scheduler.service(), self._scheduler.figures())
         )
         core = {f"core_{name}": value for name, value in stats.items()}
         counters = {name[: -len("_total")]: value for name, value in core.items() if name.endswith("_total")}
         gauges = {name: value for name, value in core.items() if not name.endswith("_total")}
         counters |= {"steps": self.runner.steps, "failed_steps": self.runner.failed_steps}
         counters |= {"step_seconds": self.runner.step_seconds}
-        gauges |= {"open_requests": len(self.runner.open), "waiting_units": waiting, **fairness(service)}
-        page = self.metrics.text(gauges, counters)
+        counters |= {"queue_admissions": queue.admissions, "queue_refused": queue.refused}
+        counters |= {"queue_shed": queue.shed, "queue_expired": queue.expired}
+        gauges |= {"open_requests": len(self.runner.open), **fairness(service)}
+        gauges |= {"waiting_units": queue.waiting, "waiting_clients": queue.active, "counter_spread": queue.spread}
+        page = self.metrics.text(gauges, counters, queue.waits)
         await http.answer(200, page.encode(), "text/plain; version=0.0.4; charset=utf-8")
 
     async def _clients(self, http: Http) -> None:
-        """Service per client (input + 2 x output tokens), the most served first."""
-        service: dict[str, float] = await self._figures(self._scheduler.service)
-        top = sorted(service.items(), key=lambda item: (-item[1], item[0]))[:TOP_CLIENTS]
-        clients = [{"client": client, "service": value} for client, value in top]
-        await http.answer_json({"clients": clients, "total": len(service)})
+        """What the scheduler holds of single clients, for operators: the most served first."""
+        limit = http.number("limit", TOP_CLIENTS, MOST_CLIENTS)
+        clients, waiting, stats = await self._figures(
+            lambda: (self._scheduler.clients(limit), self._scheduler.waiting(), self._core.stats())
+        )
+        body = {"policy": self._scheduler.policy, "waiting": waiting, "running": stats["running"]}
+        await http.answer_json({"clients": [asdict(client) for client in clients], **body})
 
 
 def _outcome(error: ApiError) -> str:

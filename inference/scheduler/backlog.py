@@ -70,6 +70,15 @@ class Backlog:
         """Waiting units of `client`, whatever its group: changing networks earns no second bound."""
         return self._of_client.get(client, 0)
 
+    @property
+    def active(self) -> int:
+        """How many clients wait."""
+        return len(self._of_client)
+
+    def clients(self) -> dict[str, str]:
+        """Whoever waits, with the group of one of its units ("" where it names none)."""
+        return {client: key if kind == "group" else "" for (kind, key), client in self._units}
+
     def add(self, unit: Unit) -> None:
         """Count a waiting unit."""
         group, client = group_key(unit.head), unit.head.client

@@ -89,3 +89,7 @@ class Order:
     def counters(self, client: str) -> tuple[float, float] | None:
         """What the policy holds of a client and of its group: (client's counter, group's counter), None when nothing."""
         return None
+
+    def spread(self) -> float:
+        """The largest difference between the counters of two groups that have something waiting; 0 without counters."""
+        return 0.0

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from inference.scheduler.figures import Figures
+
 
 class ServiceClass(StrEnum):
     """What a request is for. A class of a quarter of the weight pays four times as much for a token (battle 4, exam 1,
@@ -103,6 +105,8 @@ class ClientFigures:
 class Scheduler(Protocol):
     """A policy. All methods are synchronous, O(log n) or better per request, and called from one thread."""
 
+    policy: str  # its name in the registry
+
     def arrive(self, r: Request, now: float) -> Arrival:
         """Offer a request. Refused when its client's waiting bound is reached; a pair counts once in the bound."""
 
@@ -159,4 +163,7 @@ class Scheduler(Protocol):
         """Service per client so far: input + 2 x output tokens (the cost of VTC, section 3)."""
 
     def clients(self, limit: int) -> list[ClientFigures]:
-        """The `limit` most served clients, the most served first."""
+        """The `limit` most served clients, the most served first; then who waits and has not been served, most waiting first."""
+
+    def figures(self) -> Figures:
+        """Aggregates over all clients. O(clients that wait)."""

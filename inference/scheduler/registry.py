@@ -64,4 +64,6 @@ def make_scheduler(name: str = DEFAULT_POLICY, **options: Any) -> Scheduler:
     if unknown:
         raise ValueError(f"scheduler {name!r} has no {unknown[0]}; it has: {', '.join(sorted(options_of(name)))}")
     frame = {key: options.pop(key) for key in FRAME_OPTIONS & options.keys()}
-    return WaitingRoom(POLICIES[name](**options), **frame)
+    room = WaitingRoom(POLICIES[name](**options), **frame)
+    room.policy = name
+    return room

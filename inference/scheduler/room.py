@@ -13,9 +13,10 @@ from itertools import chain, islice
 
 from inference.scheduler.backlog import Backlog
 from inference.scheduler.early_abort import EarlyAbort
+from inference.scheduler.figures import Figures
 from inference.scheduler.front import Front
 from inference.scheduler.halves import Halves
-from inference.scheduler.ledger import OUTPUT_COST, Ledger
+from inference.scheduler.ledger import OUTPUT_COST, Ledger, client_figures
 from inference.scheduler.order import Order, View
 from inference.scheduler.pace import Pace
 from inference.scheduler.protocol import PAIR_HOLD_S, Arrival, CachedLen, ClientFigures, Fits, Removal, Request
@@ -29,8 +30,10 @@ class WaitingRoom:
 
     `max_waiting_per_client` and `max_waiting` bound waiting units (a pair is one), `max_counters` the clients that are
     remembered. `slo_s` is the first-token objective of early abort (seconds; None = off), `slo_margin_s` what a first token
-    takes after admission.
+    takes after admission. `policy` is the name that the registry gave it.
     """
+
+    policy = ""
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class WaitingRoom:
         self._backlog = Backlog()
         self._ledger = Ledger(max_counters)
         self._pace = Pace()
+        self._figures = Figures()
         self._positions: dict[str, int] | None = None
         self._seq = 0
         self._now = 0.0
@@ -79,19 +83,21 @@ class WaitingRoom:
             return self._refuse(f"{self.max_waiting_per_client} requests of this client are waiting already")
         refusal = self.order.refuse(r, now)
         if refusal is not None:
-            return Arrival(False, *refusal)
+            return self._refuse(*refusal)
         shed: tuple[Request, ...] = ()
         if self.waiting() >= self.max_waiting:
             victim = self._backlog.victim(r)
             if victim is None:
                 return self._refuse(f"the queue is full: {self.max_waiting} requests are waiting")
             shed = self._drop(victim, Removal.SHED)
+            self._figures.shed += 1
         self._enqueue(r, now)
         return Arrival(True, shed=shed)
 
-    def _refuse(self, reason: str) -> Arrival:
-        wait = min(max(self._pace.eta_s(self.waiting()), RETRY_MIN_S), RETRY_MAX_S)
-        return Arrival(False, reason, wait)
+    def _refuse(self, reason: str, wait_s: float | None = None) -> Arrival:
+        self._figures.refused += 1
+        pace = min(max(self._pace.eta_s(self.waiting()), RETRY_MIN_S), RETRY_MAX_S)
+        return Arrival(False, reason, pace if wait_s is None else wait_s)
 
     def _enqueue(self, r: Request, now: float) -> None:
         number = self._next_seq()
@@ -169,6 +175,8 @@ class WaitingRoom:
         self.order.start(unit)
         self._backlog.remove(unit)
         self._pace.admission(self._now)
+        self._figures.admissions += 1
+        self._figures.waits.observe(self._now - unit.arrived)
         self._ledger.admit(r.client, r.group, self._now - unit.arrived)
         if self._abort is not None:
             self._abort.admitted(self._now)
@@ -243,9 +251,9 @@ class WaitingRoom:
 
     def expired(self, now: float) -> tuple[Request, ...]:
         """See `Scheduler.expired`."""
-        if self._abort is None:
-            return ()
-        return tuple(r for unit in self._abort.overdue(now) for r in self._drop(unit, Removal.ABORTED))
+        overdue = [] if self._abort is None else self._abort.overdue(now)
+        self._figures.expired += len(overdue)
+        return tuple(r for unit in overdue for r in self._drop(unit, Removal.ABORTED))
 
     # -- figures ---------------------------------------------------------------------------------------------------
 
@@ -283,10 +291,10 @@ class WaitingRoom:
 
     def clients(self, limit: int) -> list[ClientFigures]:
         """See `Scheduler.clients`."""
-        found = []
-        for client, line in self._ledger.most_served(limit):
-            counter, group_counter = self.order.counters(client) or (None, None)
-            mean = line.waited_s / line.admissions if line.admissions else 0.0
-            waits = (self._backlog.of_client(client), line.admissions, mean, line.longest_wait_s)
-            found.append(ClientFigures(client, line.group, line.service, counter, group_counter, *waits))
-        return found
+        return client_figures(self._ledger, self._backlog, self.order.counters, limit)
+
+    def figures(self) -> Figures:
+        """See `Scheduler.figures`."""
+        f = self._figures
+        f.waiting, f.active, f.spread = self.waiting(), self._backlog.active, self.order.spread()
+        return f

@@ -152,6 +152,11 @@ class Vtc(Order):
         alone = found.group.key[0] == "client"
         return (found.group.counter if alone else found.counter, found.group.counter)
 
+    def spread(self) -> float:
+        """See `Order.spread`."""
+        counters = [counter for counter, _, _ in self._tree.active.snapshot()]
+        return max(counters) - min(counters) if counters else 0.0
+
     # -- telling the order -----------------------------------------------------------------------------------------
 
     def line(self) -> Iterator[Unit]:

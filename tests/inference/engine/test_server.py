@@ -127,8 +127,42 @@ async def test_fairness_fields_reach_the_scheduler(engine: Client) -> None:
     assert (request.client, request.group, request.klass.value, request.order) == ("v1", "net", "exam", 3.0)
     assert (request.pair, request.pair_size) == ("t1", 2)
     assert request.meta == {"session_id": "conv", "cache_salt": "salt"}
-    clients = json.loads((await engine.get("/clients")).raw)
-    assert clients == {"clients": [{"client": "v1", "service": request.input_len + 2 * 6}], "total": 1}
+
+
+async def test_operators_see_what_the_scheduler_holds_of_each_client(engine: Client) -> None:
+    for client, count in (("v1", 2), ("v2", 1)):
+        for _ in range(count):
+            await engine.ask(vllm_xargs={"client": client, "group": "net"})
+    told = json.loads((await engine.get("/v1/clients?limit=1")).raw)
+    request = engine.core.seen[0].request
+    service = 2 * (request.input_len + 2 * 6)
+    assert {name: told[name] for name in ("policy", "waiting", "running")} == {
+        "policy": "vtc_locality_credibility",
+        "waiting": 0,
+        "running": 0,
+    }
+    (client,) = told["clients"]
+    assert client.pop("mean_wait_s") <= client.pop("longest_wait_s")
+    assert client == {
+        "client": "v1",
+        "group": "net",
+        "service": service,
+        "counter": service,
+        "group_counter": service * 3 / 2,
+        "waiting": 0,
+        "admissions": 2,
+    }
+    assert [c["client"] for c in json.loads((await engine.get("/v1/clients")).raw)["clients"]] == ["v1", "v2"]
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "", "1.5", "9" * 20, "%D9%A3"])
+async def test_a_limit_that_makes_no_sense_is_refused(engine: Client, limit: str) -> None:
+    answer = await engine.get(f"/v1/clients?limit={limit}")
+    assert (answer.status, answer.error["param"]) == (400, "limit")
+
+
+async def test_clients_are_for_who_has_the_key(engine: Client) -> None:
+    assert (await engine.get("/v1/clients", Authorization="Bearer wrong-key-of-some-length")).status == 401
 
 
 async def test_both_halves_of_a_pair_start_in_one_step(engine: Client) -> None:

@@ -248,6 +248,11 @@ async def test_metrics_are_aggregates_in_prometheus_format(engine: Client) -> No
     assert "agon_engine_clients 1" in lines
     assert "agon_engine_core_pages_used 0" in lines
     assert 'agon_engine_time_to_first_token_seconds_bucket{le="+Inf"} 1' in lines
+    assert 'agon_engine_queue_wait_seconds_bucket{le="+Inf"} 1' in lines
+    for name, value in {"admissions": 1, "refused": 0, "shed": 0, "expired": 0}.items():
+        assert f"agon_engine_queue_{name}_total {value}" in lines
+    for name in ("waiting_units", "waiting_clients", "counter_spread"):
+        assert f"agon_engine_{name} 0" in lines
     assert "secret" not in page
 
 

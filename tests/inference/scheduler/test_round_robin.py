@@ -43,25 +43,25 @@ def drain(scheduler: Scheduler, now: float = 1.0) -> list[str]:
 
 
 def test_clients_of_one_group_take_turns() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     arrive(s, *(request("a", "g") for _ in range(4)), *(request("b", "g") for _ in range(2)))
     assert drain(s) == ["a", "b", "a", "b", "a", "a"]
 
 
 def test_fresh_cookies_earn_no_extra_share() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     arrive(s, *(request(f"cookie{i}", "crowd") for i in range(6)), *(request("quiet", "home") for _ in range(3)))
     assert drain(s)[:6] == ["cookie0", "quiet", "cookie1", "quiet", "cookie2", "quiet"]
 
 
 def test_jobs_without_a_group_do_not_share_one() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     arrive(s, request("job1"), request("job1"), request("job2"))
     assert drain(s) == ["job1", "job2", "job1"]
 
 
 def test_order_sorts_inside_one_client_only() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     late, early = request("a", order=9.0), request("a", order=1.0)
     other = request("b", order=0.0)
     arrive(s, late, early, other)
@@ -69,14 +69,14 @@ def test_order_sorts_inside_one_client_only() -> None:
 
 
 def test_default_order_is_arrival_time() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     second, first = request("a", arrival=2.0), request("a", arrival=1.0)
     arrive(s, second, first)
     assert [admit(s)[0].id for _ in range(2)] == [first.id, second.id]
 
 
 def test_classes_share_by_weight() -> None:
-    s = make_scheduler(max_waiting_per_client=100)
+    s = make_scheduler("round_robin", max_waiting_per_client=100)
     for klass in ServiceClass:
         arrive(s, *(request(klass.value, klass=klass) for _ in range(60)))
     first = drain(s)[:60]
@@ -84,7 +84,7 @@ def test_classes_share_by_weight() -> None:
 
 
 def test_a_class_that_was_idle_earns_no_credit() -> None:
-    s = make_scheduler(max_waiting_per_client=100)
+    s = make_scheduler("round_robin", max_waiting_per_client=100)
     arrive(s, *(request("battles") for _ in range(60)))
     for _ in range(40):
         admit(s)
@@ -93,7 +93,7 @@ def test_a_class_that_was_idle_earns_no_credit() -> None:
 
 
 def test_a_pair_goes_together() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     left, right = pair("a")
     arrive(s, left, request("b"), right)
     assert [r.id for r in admit(s)] != []
@@ -101,7 +101,7 @@ def test_a_pair_goes_together() -> None:
 
 
 def test_half_a_pair_waits_50_ms_then_goes_alone() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     left, right = pair("a")
     arrive(s, left, now=10.0)
     assert s.waiting() == 1
@@ -114,7 +114,7 @@ def test_half_a_pair_waits_50_ms_then_goes_alone() -> None:
 
 
 def test_a_held_half_does_not_hold_up_others() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     left, _ = pair("a")
     behind, other = request("a"), request("b")
     arrive(s, left, behind, other)
@@ -123,7 +123,7 @@ def test_a_held_half_does_not_hold_up_others() -> None:
 
 
 def test_stopping_one_side_lets_the_other_go() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     left, right = pair("a")
     arrive(s, left, right)
     s.removed(left, Removal.ABORTED)
@@ -132,7 +132,7 @@ def test_stopping_one_side_lets_the_other_go() -> None:
 
 
 def test_a_pair_that_never_fits_goes_one_by_one_in_an_idle_engine() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     left, right = pair("a")
     arrive(s, left, right, request("b"))
     assert admit(s, slots=1) == (left,)
@@ -141,7 +141,7 @@ def test_a_pair_that_never_fits_goes_one_by_one_in_an_idle_engine() -> None:
 
 
 def test_a_pair_waits_for_room_while_others_run() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     arrive(s, request("b"))
     running = admit(s)
     left, right = pair("a")
@@ -153,7 +153,7 @@ def test_a_pair_waits_for_room_while_others_run() -> None:
 
 
 def test_the_waiting_bound_counts_a_pair_once() -> None:
-    s = make_scheduler(max_waiting_per_client=2)
+    s = make_scheduler("round_robin", max_waiting_per_client=2)
     arrive(s, *pair("a"), *pair("a"))
     answer = s.arrive(request("a"), 0.0)
     assert not answer.accepted
@@ -163,7 +163,7 @@ def test_the_waiting_bound_counts_a_pair_once() -> None:
 
 
 def test_a_late_second_half_is_not_refused() -> None:
-    s = make_scheduler(max_waiting_per_client=1, max_waiting=1)
+    s = make_scheduler("round_robin", max_waiting_per_client=1, max_waiting=1)
     left, right = pair("a")
     arrive(s, left, now=0.0)
     assert admit(s, now=1.0) == (left,)
@@ -173,13 +173,13 @@ def test_a_late_second_half_is_not_refused() -> None:
 
 
 def test_changing_networks_earns_no_second_bound() -> None:
-    s = make_scheduler(max_waiting_per_client=1)
+    s = make_scheduler("round_robin", max_waiting_per_client=1)
     arrive(s, request("a", "home"))
     assert not s.arrive(request("a", "phone"), 0.0).accepted
 
 
 def test_a_full_queue_sheds_the_largest_group_then_its_largest_client() -> None:
-    s = make_scheduler(max_waiting=5)
+    s = make_scheduler("round_robin", max_waiting=5)
     arrive(s, request("x", "crowd", arrival=0), request("y", "crowd", arrival=1), request("q", "quiet", arrival=2))
     kept, newest = request("x", "crowd", arrival=3), request("x", "crowd", arrival=4)
     arrive(s, kept, newest)
@@ -190,14 +190,14 @@ def test_a_full_queue_sheds_the_largest_group_then_its_largest_client() -> None:
 
 
 def test_a_shed_pair_leaves_whole() -> None:
-    s = make_scheduler(max_waiting=2)
+    s = make_scheduler("round_robin", max_waiting=2)
     first, second = pair("a"), pair("a")
     arrive(s, *first, *second)
     assert s.arrive(request("b"), 0.0).shed == second
 
 
 def test_the_flooder_itself_is_refused_by_a_full_queue() -> None:
-    s = make_scheduler(max_waiting=4, max_waiting_per_client=9)
+    s = make_scheduler("round_robin", max_waiting=4, max_waiting_per_client=9)
     arrive(s, *(request("flood", "g") for _ in range(3)), request("quiet", "h"))
     answer = s.arrive(request("flood", "g"), 0.0)
     assert (answer.accepted, answer.shed) == (False, ())
@@ -205,7 +205,7 @@ def test_the_flooder_itself_is_refused_by_a_full_queue() -> None:
 
 
 def test_preempted_goes_first_and_is_charged_once() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     r = request("a", input_len=100)
     arrive(s, r, request("b", input_len=1), request("a", input_len=1))
     admit(s)
@@ -218,14 +218,14 @@ def test_preempted_goes_first_and_is_charged_once() -> None:
 
 
 def test_service_received_elsewhere_is_added() -> None:
-    s = make_scheduler(max_counters=2)
+    s = make_scheduler("round_robin", max_counters=2)
     for client in ("a", "b", "a", "c"):
         s.add_service(client, 5.0)
     assert s.service() == {"a": 10.0, "c": 5.0}, "the least recently served counter goes first"
 
 
 def test_eta_follows_the_pace_of_admissions() -> None:
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     waiting = [request(f"c{i}") for i in range(5)]
     arrive(s, *waiting)
     assert s.eta_s(waiting[4]) == 5 * PRIOR_S
@@ -239,11 +239,11 @@ def test_eta_follows_the_pace_of_admissions() -> None:
 def test_unknown_names_and_options_are_refused() -> None:
     with pytest.raises(ValueError, match="round_robin"):
         make_scheduler("first_come")
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="round_robin.* has no slack; it has: max_counters"):
         make_scheduler("round_robin", slack=3)
     with pytest.raises(ValueError, match="positive"):
         make_scheduler("round_robin", max_waiting=0)
-    s = make_scheduler()
+    s = make_scheduler("round_robin")
     r = request()
     arrive(s, r)
     with pytest.raises(ValueError, match="already"):

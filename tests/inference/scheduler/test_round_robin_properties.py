@@ -25,7 +25,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = make_scheduler(max_waiting_per_client=PER_CLIENT, max_waiting=IN_ALL)
+        self.scheduler = make_scheduler("round_robin", max_waiting_per_client=PER_CLIENT, max_waiting=IN_ALL)
         self.ids = count()
         self.now = 0.0
         self.waiting: dict[str, Request] = {}
@@ -181,7 +181,7 @@ _arrivals = st.lists(
 @given(_arrivals)
 @settings(max_examples=200, deadline=None)
 def test_positions_are_the_order_of_admission(arrivals: list[tuple[str, str, ServiceClass]]) -> None:
-    scheduler = make_scheduler(max_waiting_per_client=99)
+    scheduler = make_scheduler("round_robin", max_waiting_per_client=99)
     requests = [Request(f"r{i}", g + c, g, k, arrival=float(i)) for i, (g, c, k) in enumerate(arrivals)]
     for r in requests:
         assert scheduler.arrive(r, 0.0).accepted
@@ -199,7 +199,7 @@ def test_between_two_turns_of_a_group_each_other_group_of_its_class_has_one(
     arrivals: list[tuple[str, str, ServiceClass]], late: int
 ) -> None:
     """The fairness bound, also for requests that arrive in between: group `g1` always waits, nobody overtakes it twice."""
-    scheduler = make_scheduler(max_waiting_per_client=99)
+    scheduler = make_scheduler("round_robin", max_waiting_per_client=99)
     for i in range(len(arrivals) + 1):
         scheduler.arrive(Request(f"own{i}", "own", "g1", arrival=float(i)), 0.0)
     since: dict[str, int] = {}
@@ -216,7 +216,7 @@ def test_between_two_turns_of_a_group_each_other_group_of_its_class_has_one(
 
 @given(st.integers(2, 6), st.integers(1, 6))
 def test_nothing_is_skipped_when_the_head_does_not_fit(large: int, free: int) -> None:
-    scheduler = make_scheduler()
+    scheduler = make_scheduler("round_robin")
     first = Request("large", "a", arrival=0.0, input_len=large)
     scheduler.arrive(first, 0.0)
     scheduler.arrive(Request("small", "b", arrival=1.0, input_len=1), 0.0)
