@@ -110,7 +110,7 @@ async def test_who_waits_is_told_his_place(engine: tuple[str, str]) -> None:
         return None
 
     async with dispatching(engine) as dispatcher:
-        waiting = [asyncio.create_task(place_of(dispatcher, number)) for number in range(30)]
+        waiting = [asyncio.create_task(place_of(dispatcher, number)) for number in range(200)]  # seconds of work
         for next_one in asyncio.as_completed(waiting):
             queued = await next_one
             if queued is not None:
