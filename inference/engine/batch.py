@@ -3,52 +3,33 @@
 Continuous batching: every decoding sequence gets one token, what is left of the token budget goes to chunks of prompts,
 oldest first. When pages run out, the youngest sequence gives its pages back and is computed again later, output
 included; the oldest is never disturbed, so the batch always moves. Which waiting request starts next is the scheduler's
-decision alone. Before a sequence is disturbed, whoever holds pages that nobody needs now gives them back (`reclaimers`).
-Tests: tests/inference/engine/test_core.py, test_prefix.py.
+decision alone. Before a sequence is disturbed, the pool takes back the pages that nobody needs now (`PagePool.alloc`). A
+sequence whose adapter is still being copied into the pool has its slot and is passed over: it holds up nobody else.
+Tests: tests/inference/engine/test_core.py, test_prefix.py, test_pool_progress.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from typing import Protocol
 
+from inference.engine.adapters import Adapters
 from inference.engine.config import EngineConfig
+from inference.engine.pages import Order, PagePool
 from inference.engine.prefix import PrefixCache
 from inference.engine.sequence import Sequence
 from inference.scheduler.protocol import Request, Scheduler
 
 
-class Pool(Protocol):
-    """What is asked of `inference.engine.pages.PagePool`."""
-
-    @property
-    def free(self) -> int: ...
-    def alloc(self, count: int) -> list[int]: ...
-    def share(self, pages: list[int]) -> None: ...
-    def release(self, pages: list[int]) -> None: ...
-
-
-class Reclaimer(Protocol):
-    """Somebody who holds pages beside the running sequences, and can do without some of them."""
-
-    @property
-    def reclaimable(self) -> int:
-        """Pages that it would give back now."""
-
-    def reclaim(self, pages: int) -> int:
-        """Free up to `pages` of them; how many it was."""
-
-
 class Batch:
-    """Waiting and running sequences by id, and the pages of the running ones. `context` bounds a sequence's tokens.
+    """Waiting and running sequences by id, and the pages of the running ones. `context` bounds a sequence's tokens."""
 
-    `reclaimers` are asked for pages in their order; the prefix cache is the last.
-    """
-
-    def __init__(self, config: EngineConfig, pool: Pool, scheduler: Scheduler, context: int) -> None:
+    def __init__(
+        self, config: EngineConfig, pool: PagePool, scheduler: Scheduler, context: int, adapters: Adapters
+    ) -> None:
         self.config, self.pool, self.scheduler, self.context = config, pool, scheduler, context
+        self.adapters = adapters
         self.prefix = PrefixCache(config.page_tokens, pool, config.model_path.name, config.radix)
-        self.reclaimers: list[Reclaimer] = [self.prefix]
+        pool.add_reclaimer(Order.PREFIXES, self.prefix)
         self.waiting: dict[str, Sequence] = {}
         self.running: dict[str, Sequence] = {}
         self.prompt_tokens = self.preemptions = self._admissions = 0
@@ -62,30 +43,32 @@ class Batch:
                 if not seq.preemptions:
                     self.prompt_tokens += len(seq.prompt_ids)
                 self.running[seq.id] = seq
-                self.scheduler.admitted(request, self.prefix.start(seq))
+                uncached = self.prefix.start(seq)  # its prefix is locked before its adapter may take pages
+                self.adapters.pin(seq.id)
+                self.scheduler.admitted(request, uncached)
 
     def _cached_len(self, request: Request) -> int:
         return self.prefix.probe(self.waiting[request.id]).tokens
 
-    @property
-    def available(self) -> int:
-        """Pages that are free, or would be if somebody asked."""
-        return self.pool.free + sum(holder.reclaimable for holder in self.reclaimers)
-
     def _fits(self, requests: Many[Request]) -> bool:
-        """Is there a slot for each, and room for all their tokens so far beside what the running ones need next?"""
+        """Is there a slot for each, and room for their tokens so far and their adapters beside what runs needs next?"""
         if len(self.running) + len(requests) > self.config.max_running:
             return False
-        promised = sum(self._pages_for(len(seq) + 1) - len(seq.pages) + 1 for seq in self.running.values())
         wanted = sum(self._wanted(self.waiting[r.id]) for r in requests)
-        return promised + wanted <= self.available
+        wanted += self.adapters.wanted_pages(r.id for r in requests)
+        return self.promised() + wanted <= self.pool.available
 
     def _wanted(self, seq: Sequence) -> int:
         """Pages that are available now and would not be any more: those to fill, and cached ones that it would lock."""
         found = self.prefix.probe(seq)
-        return self._pages_for(len(seq) + 1) - (found.tokens - found.evictable) // self.config.page_tokens
+        return self.pages_for(len(seq) + 1) - (found.tokens - found.evictable) // self.config.page_tokens
 
-    def _pages_for(self, tokens: int) -> int:
+    def promised(self) -> int:
+        """Pages that the running sequences need for their next tokens."""
+        return sum(self.pages_for(len(seq) + 1) - len(seq.pages) + 1 for seq in self.running.values())
+
+    def pages_for(self, tokens: int) -> int:
+        """Pages that hold `tokens` tokens of one sequence."""
         return -(-min(tokens, self.context) // self.config.page_tokens)
 
     def pick(self) -> list[tuple[Sequence, int]]:
@@ -93,8 +76,7 @@ class Batch:
         budget = self.config.batch_tokens
         picks: dict[str, int] = {}
         for seq in sorted(self.running.values(), key=lambda s: (len(s) - s.num_computed > 1, s.admission)):
-            count = min(len(seq) - seq.num_computed, budget)
-            if seq.id not in self.running or not count or not self.prefix.ready(seq, self.running):
+            if seq.id not in self.running or not budget or not self._ready(seq):
                 continue
             count = min(len(seq) - seq.num_computed, budget)
             for victim in self._reserve(seq, seq.num_computed + count):
@@ -105,13 +87,15 @@ class Batch:
         chosen = [(self.running[seq_id], count) for seq_id, count in picks.items()]
         return sorted(chosen, key=lambda pick: pick[0].adapter or "")
 
+    def _ready(self, seq: Sequence) -> bool:
+        """Is its adapter in the pool, and nobody else computing what it begins with?"""
+        return self.adapters.ready(seq.id) and self.prefix.ready(seq, self.running)
+
     def _reserve(self, seq: Sequence, tokens: int) -> list[str]:
         """Give `seq` pages for `tokens` tokens, at the price of the youngest sequences, whose ids are returned."""
         victims: list[str] = []
-        missing = self._pages_for(tokens) - len(seq.pages)
-        while missing > self.pool.free:
-            if self._reclaim(missing - self.pool.free):
-                continue
+        missing = self.pages_for(tokens) - len(seq.pages)
+        while missing > self.pool.available:
             victim = max(self.running.values(), key=lambda s: s.admission)
             self._preempt(victim)
             victims.append(victim.id)
@@ -121,17 +105,10 @@ class Batch:
             seq.pages += self.pool.alloc(missing)
         return victims
 
-    def _reclaim(self, pages: int) -> int:
-        """Free up to `pages` pages that nobody needs now; how many it was."""
-        freed = 0
-        for holder in self.reclaimers:
-            if freed < pages:
-                freed += holder.reclaim(pages - freed)
-        return freed
-
     def _preempt(self, seq: Sequence) -> None:
         del self.running[seq.id]
         self.prefix.release(seq)
+        self.adapters.unpin(seq.id)
         seq.preemptions += 1
         self.preemptions += 1
         self.waiting[seq.id] = seq
@@ -141,4 +118,5 @@ class Batch:
         """A running sequence has ended, for whatever reason: its pages are free again, or stay cached if `keep`."""
         del self.running[seq.id]
         self.prefix.release(seq, keep)
+        self.adapters.release(seq.id)
         self.scheduler.finished(seq.request)

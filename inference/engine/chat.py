@@ -22,6 +22,7 @@ from inference.engine.text import ChatText
 from inference.engine.ticket import News, Queued, Ticket
 from inference.scheduler.protocol import Request
 
+SHOWN = 20  # models named in a message
 LONG_PROMPT_CHARS = 20_000  # longer ones are tokenised outside the event loop
 
 
@@ -57,7 +58,7 @@ class ChatApi:
     async def _sequence(self, asked: ChatRequest) -> Sequence:
         """The sequence of a request. Raises ApiError 404 (model) or 400 (prompt)."""
         if asked.model not in self._models:
-            names = ", ".join(sorted(self._models))
+            names = ", ".join(sorted(self._models)[:SHOWN]) + (", ..." if len(self._models) > SHOWN else "")
             raise ApiError(
                 404, f"there is no model {asked.model!r} here; there are: {names}", "model", "model_not_found"
             )

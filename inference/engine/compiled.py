@@ -16,14 +16,14 @@ from torch import Tensor
 
 from inference.engine import weights
 from inference.engine.config import ConfigError, EngineConfig
-from inference.engine.lora import Lora
+from inference.engine.lora import LoraRows, Place
 from inference.engine.model import Chunk, Model, rope_tables
 from inference.engine.pages import PagePool
 from inference.engine.weights import ModelConfig
 from kernels import library
 from kernels.decoder import Decoder, LayerWeights, Shape, Step
 from kernels.linear import pack
-from kernels.lora import Module, Segment, Table
+from kernels.lora import Module, Segment, Table, rows_of
 from kernels.paged import Paging, Rows
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class CompiledModel:
         pages = Paging(pool.arena.view(embed.dtype), *strides, layout.tokens, layout.kv_heads, layout.head_dim)
         norm = loaded.norm.clone()
         self.decoder = Decoder(_shape(config), (rope[0], rope[1]), embed, layers, norm, head, pages, threads)
-        self._tables: WeakKeyDictionary[Lora, Table] = WeakKeyDictionary()
+        self._tables: WeakKeyDictionary[LoraRows, Table] = WeakKeyDictionary()
 
     @torch.inference_mode()
     def forward(self, chunks: Sequence[Chunk]) -> Tensor:
@@ -112,8 +112,8 @@ class CompiledModel:
         """The likeliest token of each row and its score."""
         return self.decoder.best(states)
 
-    def _table(self, adapter: object) -> Table:
-        assert isinstance(adapter, Lora)
+    def _table(self, adapter: LoraRows) -> Table:
+        """Where the adapter's rows lie now. What is paged in again is another `LoraRows`."""
         found = self._tables.get(adapter)
         if found is None:
             found = self._tables[adapter] = lora_table(adapter, self.config.layers)
@@ -142,20 +142,15 @@ def _pack(layer: weights.Layer) -> LayerWeights:
     )
 
 
-def lora_table(adapter: Lora, layers: int) -> Table:
-    """The adapter's pairs as modules: the zero blocks of a fused B (q, k and v side by side) are left out again."""
-    modules = {
-        (layer, TARGETS[target]): _modules(a, b, adapter.rank) for (layer, target), (a, b) in adapter.parts.items()
-    }
-    return Table(layers, modules)
+def lora_table(rows: LoraRows, layers: int) -> Table:
+    """An adapter in pages as the kernels read it: each module with its own rank and columns, its rows where they lie."""
+    places = rows.layout.places.items()
+    return Table(layers, {(layer, TARGETS[target]): _modules(rows, place) for (layer, target), place in places})
 
 
-def _modules(a: Tensor, b: Tensor, rank: int) -> list[Module]:
-    found = []
-    for start in range(0, len(a), rank):
-        block = b[:, start : start + rank]
-        used = block.any(dim=1).nonzero().flatten()
-        if len(used):
-            begin, end = int(used[0]), int(used[-1]) + 1
-            found.append(Module([a[start : start + rank]], [block[begin:end].t().contiguous()], begin))
-    return found
+def _modules(rows: LoraRows, place: Place) -> list[Module]:
+    rank, a = rows.layout.shape.rank, rows.matrix(place.a, place.width)
+    return [
+        Module(rows_of(a, i * rank, (i + 1) * rank), rows.matrix(part.runs, part.out), part.first, rows.scale)
+        for i, part in enumerate(place.b)
+    ]

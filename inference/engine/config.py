@@ -9,6 +9,7 @@ from typing import Literal
 Device = Literal["cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
 Kernels = Literal["auto", "c", "torch"]
+Rows = Literal["compute", "file"]
 
 MIB = 1 << 20
 
@@ -26,8 +27,14 @@ class EngineConfig:
     time a long prompt can hold up others (None: 128 on CPU, 2048 on CUDA). `max_running` bounds sequences in the batch.
     `max_context` bounds prompt + output in tokens (None: what the model and the pool allow, whichever is less).
     `threads` are compute threads (None: torch's default). `kernels`: the C kernels where they can run (auto), always (c), or
-    torch alone. `radix` keeps the pages of what was computed as long as
-    there is room, so that a request that begins in the same way need not compute them.
+    torch alone. `radix` keeps the pages of what was computed as long as there is room, so that a request that begins in the
+    same way need not compute them. `label_bytes` are reserved per token and layer of a KV page for the label rows of sparse
+    decode.
+
+    `max_adapters` may be registered, of at most `max_adapter_rank`; they come into the pool when needed, from a host cache of
+    `adapter_cache_bytes`. Those of the next `prefetch_requests` waiting requests come in early. `adapter_rows` is the
+    dtype of their rows in the pool: the engine's own ("compute"), or each file's ("file": half the memory for 16-bit files,
+    widened as they are read).
     """
 
     model_path: Path
@@ -40,16 +47,19 @@ class EngineConfig:
     max_batch_tokens: int | None = None
     max_running: int = 32
     max_context: int | None = None
-    max_adapters: int = 16
+    label_bytes: int = 0
+    max_adapters: int = 4096
     max_adapter_rank: int = 64
-    adapter_bytes: int = 256 * MIB
+    adapter_cache_bytes: int = 256 * MIB
+    adapter_rows: Rows = "compute"
+    prefetch_requests: int = 8
     max_logprobs: int = 20
     radix: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values that no engine can run with (ConfigError)."""
         at_least = {"pool_bytes": 1, "page_tokens": 1, "max_running": 2, "max_adapters": 0, "max_adapter_rank": 1}
-        at_least |= {"adapter_bytes": 0, "max_logprobs": 0}
+        at_least |= {"adapter_cache_bytes": 0, "max_logprobs": 0, "label_bytes": 0, "prefetch_requests": 0}
         for name, low in at_least.items():
             if getattr(self, name) < low:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least {low}")
@@ -63,6 +73,8 @@ class EngineConfig:
             raise ConfigError(f"kernels is {self.kernels!r}; it must be 'auto', 'c' or 'torch'")
         if self.dtype not in ("float32", "bfloat16"):
             raise ConfigError(f"dtype is {self.dtype!r}; it must be 'float32' or 'bfloat16'")
+        if self.adapter_rows not in ("compute", "file"):
+            raise ConfigError(f"adapter_rows is {self.adapter_rows!r}; it must be 'compute' or 'file'")
         if self.batch_tokens < self.max_running:
             raise ConfigError(
                 f"max_batch_tokens is {self.batch_tokens} and max_running {self.max_running}: "

@@ -14,15 +14,18 @@ import torch
 from torch import Tensor
 
 from inference.engine import sampler, weights
+from inference.engine.adapters import Adapters
 from inference.engine.batch import Batch
 from inference.engine.compiled import make_model
 from inference.engine.config import ConfigError, EngineConfig
-from inference.engine.lora import AdapterError, Adapters, Lora
 from inference.engine.model import Chunk
-from inference.engine.pages import Layout, PagePool
+from inference.engine.pages import Kind, Layout, PagePool
+from inference.engine.residency import Adapter
 from inference.engine.sequence import EXPIRED, SHED, FinishReason, RequestError, Sequence, StepOutput, TokenLogprob
+from inference.engine.weights import ModelConfig
 from inference.scheduler.protocol import Arrival, Removal, Request, Scheduler
 
+COPY_WAIT_S = 0.005  # with nothing to compute, wait so long for an adapter before looking at other news again
 PROMPT_LOGPROB_ROWS = 32  # rows of scores held at once: 32 x 49152 floats are 6 MB
 
 
@@ -45,15 +48,12 @@ class EngineCore:
         device, dtype = _prepare(config)
         self.model_config = weights.read_config(config.model_path)
         shape = self.model_config
-        layout = Layout(shape.layers, shape.kv_heads, shape.head_dim, config.page_tokens, dtype)
-        self.pool = _pool(layout, config, device)
+        self.pool = _pool(shape, config, dtype, device)
         self.context = _context(config, shape.context, self.pool)
         self.model = make_model(config, shape, self.pool, self.context)
-        self._adapters = Adapters(
-            shape, dtype, device, config.max_adapters, config.adapter_bytes, config.max_adapter_rank
-        )
-        self._batch = Batch(config, self.pool, scheduler, self.context)
-        self._loras: dict[str, Lora] = {}
+        self.adapter_store = Adapters(shape, self.pool, config, dtype)
+        self._batch = Batch(config, self.pool, scheduler, self.context, self.adapter_store)
+        self.adapter_store.gone = self._batch.prefix.forget
         self._late: list[StepOutput] = []  # news of sequences that no forward pass will mention
         self.totals = Totals()
 
@@ -62,16 +62,16 @@ class EngineCore:
     def add(self, seq: Sequence, now: float) -> Arrival:
         """Offer a sequence. RequestError when it can never be served; the scheduler may refuse it for now."""
         self._check(seq)
-        lora = self._lora_of(seq)
+        adapter = self._adapter_of(seq)
         seq.request.input_len, seq.request.max_output = len(seq.prompt_ids), seq.params.max_tokens
         arrival = self.scheduler.arrive(seq.request, now)
         for request in arrival.shed:
             self._drop(request, SHED)
         if arrival.accepted:
-            self._batch.prefix.attach(seq)
+            if adapter is not None:
+                self.adapter_store.claim(seq.id, adapter)
+            self._batch.prefix.attach(seq, self.adapter_store.key(seq.id))
             self._batch.waiting[seq.id] = seq
-            if lora is not None:
-                self._loras[seq.id] = lora
         return arrival
 
     def _check(self, seq: Sequence) -> None:
@@ -93,36 +93,34 @@ class EngineCore:
                     f"{name} is {getattr(seq.params, name)}; at most {self.config.max_logprobs} are given"
                 )
 
-    def _lora_of(self, seq: Sequence) -> Lora | None:
+    def _adapter_of(self, seq: Sequence) -> Adapter | None:
         if seq.adapter is None:
             return None
-        try:
-            return self._adapters.get(seq.adapter)
-        except AdapterError as error:
-            raise RequestError(str(error)) from None
+        pages = self._batch.pages_for(len(seq.prompt_ids) + seq.params.max_tokens)
+        return self.adapter_store.find(seq.adapter, beside=pages)
 
     def _drop(self, request: Request, why: str) -> None:
         """The scheduler has let go of a waiting request."""
         seq = self._batch.waiting.pop(request.id, None)
         if seq is not None:
-            self._loras.pop(seq.id, None)
+            self.adapter_store.release(seq.id)
             self._late.append(StepOutput(seq.id, finish_reason="error", error=why, dropped=True))
 
     def abort(self, seq_id: str) -> bool:
         """End a sequence at once, its pages freed; no output follows. False when it is not here (any more)."""
         if seq_id in self._batch.waiting:
             self.scheduler.removed(self._batch.waiting.pop(seq_id).request, Removal.ABORTED)
-            self._loras.pop(seq_id, None)
+            self.adapter_store.release(seq_id)
         elif seq_id in self._batch.running:
-            self._retire(self._batch.running[seq_id])
+            self._batch.retire(self._batch.running[seq_id])
         else:
             return False
         self._count("abort")
         return True
 
     def has_work(self) -> bool:
-        """Is anything running, waiting or still to be told?"""
-        return bool(self._batch.running or self._batch.waiting or self._late)
+        """Is anything running, waiting, still to be told or being copied?"""
+        return bool(self._batch.running or self._batch.waiting or self._late or self.adapter_store.residency.loading())
 
     def wake_at(self, now: float) -> float | None:
         """When to step again if nothing arrives before: `now` while sequences run, else what the scheduler waits for."""
@@ -132,28 +130,42 @@ class EngineCore:
 
     def load_adapter(self, name: str, path: Path) -> None:
         """Make the PEFT directory `path` available as `name`; AdapterError says why it cannot be."""
-        self._adapters.load(name, Path(path))
-        self._batch.prefix.loaded(name)
+        self.adapter_store.register(name, self.adapter_store.warm(self.adapter_store.inspect(Path(path))))
 
     def unload_adapter(self, name: str) -> None:
         """Refuse new requests for `name`; accepted ones finish with it. AdapterError when unknown."""
-        self._adapters.unload(name)
-        self._batch.prefix.unloaded(name)
+        self.adapter_store.unload(name)
 
     def adapters(self) -> list[str]:
         """Names of the loaded adapters, sorted."""
-        return self._adapters.names()
+        return self.adapter_store.names()
+
+    def _fail_unreadable(self) -> None:
+        """End the requests whose adapter turned out to be unreadable."""
+        for seq_id, reason in self.adapter_store.poll():
+            if seq_id in self._batch.waiting:
+                self.scheduler.removed(self._batch.waiting.pop(seq_id).request, Removal.CANCELLED)
+                self.adapter_store.release(seq_id)
+            else:
+                self._batch.retire(self._batch.running[seq_id])
+            self._count("error")
+            self._late.append(StepOutput(seq_id, finish_reason="error", error=reason))
 
     # -- one step --------------------------------------------------------------------------------------------------
 
     def step(self, now: float) -> list[StepOutput]:
         """Admit, run one forward pass if there is anything to compute, and say what each sequence got."""
+        self._fail_unreadable()
         for request in self.scheduler.expired(now):
             self._drop(request, EXPIRED)
         told, self._late = self._late, []
         self._batch.admit(now)
         picks = self._batch.pick()
+        spare = self.pool.free - self._batch.promised()
+        self.adapter_store.prefetch_next(self.scheduler, self._batch.waiting, self.config.prefetch_requests, spare)
         if not picks:
+            if not told:
+                self.adapter_store.residency.wait(COPY_WAIT_S)
             return told
         states = self.model.forward([self._chunk(seq, count) for seq, count in picks])
         self.totals.steps += 1
@@ -161,7 +173,7 @@ class EngineCore:
 
     def _chunk(self, seq: Sequence, count: int) -> Chunk:
         ids = seq.tokens(seq.num_computed, seq.num_computed + count)
-        return Chunk(ids, seq.num_computed, seq.pages, self._loras.get(seq.id))
+        return Chunk(ids, seq.num_computed, seq.pages, self.adapter_store.rows(seq.id))
 
     def _collect(self, picks: Many[tuple[Sequence, int]], states: Tensor) -> list[StepOutput]:
         ready: list[Sequence] = []
@@ -216,7 +228,7 @@ class EngineCore:
 
     def _advance(self, seq: Sequence, token: int | None, logprob: TokenLogprob | None) -> StepOutput:
         if token is None:
-            self._retire(seq, keep=False)
+            self._batch.retire(seq, keep=False)
             self._count("error")
             return StepOutput(seq.id, finish_reason="error", error="the model's scores are not finite")
         first = not seq.output_ids
@@ -226,7 +238,7 @@ class EngineCore:
         self.scheduler.decoded(seq.request, 1)
         reason = _finish_reason(seq)
         if reason is not None:
-            self._retire(seq)
+            self._batch.retire(seq)
             self._count(reason)
         return StepOutput(
             seq.id,
@@ -236,10 +248,6 @@ class EngineCore:
             reason,
             cached_tokens=seq.cached_tokens if first else 0,
         )
-
-    def _retire(self, seq: Sequence, keep: bool = True) -> None:
-        self._batch.retire(seq, keep)
-        self._loras.pop(seq.id, None)
 
     # -- figures ---------------------------------------------------------------------------------------------------
 
@@ -255,9 +263,10 @@ class EngineCore:
             "context_tokens": self.context,
             "page_tokens": self.config.page_tokens,
             "pages": self.pool.capacity,
-            "pages_used": self.pool.used - self._batch.prefix.reclaimable,
-            "adapters": len(self._adapters.names()),
-            "adapter_bytes": self._adapters.nbytes,
+            "pages_used": self.pool.used,
+            "pages_kv": self.pool.held(Kind.KV),
+            "pages_adapter": self.pool.held(Kind.ADAPTER),
+            **self.adapter_store.stats(),
             "steps_total": totals.steps,
             "prompt_tokens_total": self._batch.prompt_tokens,
             "output_tokens_total": totals.output_tokens,
@@ -276,7 +285,8 @@ def _prepare(config: EngineConfig) -> tuple[torch.device, torch.dtype]:
     return torch.device(config.device), {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.dtype]
 
 
-def _pool(layout: Layout, config: EngineConfig, device: torch.device) -> PagePool:
+def _pool(shape: ModelConfig, config: EngineConfig, dtype: torch.dtype, device: torch.device) -> PagePool:
+    layout = Layout(shape.layers, shape.kv_heads, shape.head_dim, config.page_tokens, dtype, config.label_bytes)
     if config.pool_bytes < 2 * layout.page_bytes:
         raise ConfigError(f"pool_bytes is {config.pool_bytes}; this model needs at least {2 * layout.page_bytes}")
     return PagePool(layout, config.pool_bytes, device)

@@ -1,213 +1,213 @@
-"""LoRA adapters in PEFT format, applied per request beside the base weights (S-LoRA, section 4: never merged).
+"""LoRA adapters applied beside the base weights, many of different ranks in one batch (S-LoRA, sections 4 and 5).
 
-h = x W + (x A) B * scale, the base product batched over everything, the small ones per run of equal adapters. Matrices
-of projections that the model fuses are stacked the same way: one A of all ranks, one block-diagonal B, scale included.
+h = x W + (x A) B * scale: the base product is batched over everything, the small ones per segment, a run of batch rows that
+share an adapter. A rank-r projection is r rows of A (as wide as the input) and r rows of B transposed (as wide as the
+output), packed row by row into pages of the pool that KV uses too; a projection is found through its adapter's page list.
+Kept from the paper: never merged, rows gathered where they lie, no padding to the largest rank, prefill and decode alike.
+Different: rows keep their own width (q, k and v differ under GQA) and may keep the dtype of the file; the A of projections
+that the model fuses lie one after the other, so that one product serves q, k and v.
 Tests: tests/inference/engine/test_lora.py (equal to merged weights, mixed batches equal to each alone).
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from inference.engine.tensorfile import TensorFile, TensorFileError
+from inference.engine.pages import PagePool
+from inference.engine.sequence import AdapterError
 from inference.engine.weights import ModelConfig
 
-CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
-KEY = re.compile(
-    r"base_model\.model\.(?:model\.)?layers\.(?P<layer>\d+)\.(?:self_attn|mlp)\.(?P<module>[a-z]+_proj)"
-    r"\.lora_(?P<side>[AB])(?:\.default)?\.weight"
-)
-FUSED = {  # fused projection of the model -> its parts in order
-    "qkv": ("q_proj", "k_proj", "v_proj"),
-    "out": ("o_proj",),
-    "gate_up": ("gate_proj", "up_proj"),
-    "down": ("down_proj",),
-}
-# Settings that change the arithmetic: any other value than these is refused.
-NEUTRAL: dict[str, tuple[object, ...]] = {
-    "use_dora": (False, None),
-    "bias": ("none", None),
-    "fan_in_fan_out": (False, None),
-    "lora_bias": (False, None),
-    "modules_to_save": (None, []),
-    "rank_pattern": (None, {}),
-    "alpha_pattern": (None, {}),
-    "trainable_token_indices": (None, []),
-    "layer_replication": (None, []),
-    "use_qalora": (False, None),
-}
-
-Pairs = dict[tuple[int, str], tuple[Tensor, Tensor]]
+MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TARGETS = {"qkv": (0, 1, 2), "out": (3,), "gate_up": (4, 5), "down": (6,)}  # fused projection -> its modules, in order
+ALIGN = 64  # bytes; where a matrix begins in its page
+BLOCK = 32_000  # elements; torch wakes its other threads for copies from 32,768 on
 
 
-class AdapterError(ValueError):
-    """The adapter cannot be used with this model; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Lora:
-    """One adapter, ready to apply. `parts` maps (layer, fused target) to A (R, in) and B (out, R) with the scale in it."""
-
-    name: str
-    rank: int
-    parts: Pairs
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of the matrices."""
-        return sum(a.nbytes + b.nbytes for a, b in self.parts.values())
-
-    def add(self, layer: int, target: str, x: Tensor, y: Tensor) -> None:
-        """y (n, out) += (x A^T) B^T for x (n, in), in place; nothing where the adapter has no such target."""
-        pair = self.parts.get((layer, target))
-        if pair is not None:
-            y.addmm_(linear(x, pair[0]), pair[1].t())
-
-
-class Adapters:
-    """The adapters that requests may name, within bounds on their number and bytes."""
-
-    def __init__(
-        self, config: ModelConfig, dtype: torch.dtype, device: torch.device, limit: int, max_bytes: int, max_rank: int
-    ) -> None:
-        self._config, self._dtype, self._device = config, dtype, device
-        self._limit, self._max_bytes, self._max_rank = limit, max_bytes, max_rank
-        self._loaded: dict[str, Lora] = {}
-
-    def load(self, name: str, path: Path) -> None:
-        """Read the PEFT directory `path` as `name`; AdapterError when it does not fit the model or the bounds."""
-        if not name or name in self._loaded:
-            raise AdapterError(f"adapter name {name!r} is empty or taken; unload the other first")
-        if len(self._loaded) >= self._limit:
-            raise AdapterError(f"{self._limit} adapters are loaded, which is max_adapters; unload one first")
-        lora = read(name, path, self._config, self._dtype, self._device, self._max_rank)
-        if self.nbytes + lora.nbytes > self._max_bytes:
-            raise AdapterError(f"adapter {name!r} needs {lora.nbytes} bytes, over what is left of {self._max_bytes}")
-        self._loaded[name] = lora
-
-    def unload(self, name: str) -> None:
-        """Forget `name`; requests already accepted finish with it. AdapterError when unknown."""
-        if name not in self._loaded:
-            raise AdapterError(f"no adapter {name!r} is loaded")
-        del self._loaded[name]
-
-    def get(self, name: str) -> Lora:
-        """The adapter of that name; AdapterError when unknown."""
-        if name not in self._loaded:
-            raise AdapterError(f"no adapter {name!r} is loaded; loaded are: {', '.join(self.names()) or 'none'}")
-        return self._loaded[name]
-
-    def names(self) -> list[str]:
-        """Loaded adapters, sorted."""
-        return sorted(self._loaded)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all loaded adapters."""
-        return sum(lora.nbytes for lora in self._loaded.values())
-
-
-def read(name: str, path: Path, config: ModelConfig, dtype: torch.dtype, device: torch.device, max_rank: int) -> Lora:
-    """The adapter in PEFT directory `path`, checked against the base model and fused."""
-    rank, scale = _read_config(path / CONFIG, max_rank)
-    tensors = _read_tensors(path / TENSORS, config, rank)
-    parts: Pairs = {}
-    for layer in range(config.layers):
-        for target, modules in FUSED.items():
-            pair = _fuse(layer, modules, tensors, config, rank)
-            if pair is not None:
-                parts[layer, target] = (pair[0].to(device, dtype), (pair[1] * scale).to(device, dtype))
-    return Lora(name, rank, parts)
-
-
-def _read_config(path: Path, max_rank: int) -> tuple[int, float]:
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise AdapterError(
-            f"{path} does not exist: an adapter is a PEFT directory with {CONFIG} and {TENSORS}"
-        ) from None
-    except ValueError as error:
-        raise AdapterError(f"{path} is not JSON: {error}") from None
-    if raw.get("peft_type") != "LORA":
-        raise AdapterError(f"{path}: peft_type {raw.get('peft_type')!r} is not supported, only 'LORA'")
-    for setting, neutral in NEUTRAL.items():
-        if setting in raw and raw[setting] not in neutral:
-            raise AdapterError(f"{path}: {setting} = {raw[setting]!r} is not supported")
-    rank, alpha = raw.get("r"), raw.get("lora_alpha")
-    if not isinstance(rank, int) or not 1 <= rank <= max_rank:
-        raise AdapterError(f"{path}: rank r = {rank!r} must be an integer between 1 and {max_rank} (max_adapter_rank)")
-    if not isinstance(alpha, int | float):
-        raise AdapterError(f"{path}: lora_alpha = {alpha!r} must be a number")
-    return rank, alpha / (math.sqrt(rank) if raw.get("use_rslora") else rank)
-
-
-def _read_tensors(path: Path, config: ModelConfig, rank: int) -> dict[tuple[int, str, str], Tensor]:
-    """(layer, module, side) -> float32 matrix, each checked for shape and for its partner."""
-    if not path.is_file():
-        raise AdapterError(f"{path} does not exist: only safetensors adapters are read, never pickles")
-    try:
-        file = TensorFile(path)
-    except TensorFileError as error:
-        raise AdapterError(str(error)) from None
-    found: dict[tuple[int, str, str], Tensor] = {}
-    for key in file.entries:
-        match = KEY.fullmatch(key)
-        if match is None or match["module"] not in _dims(config) or int(match["layer"]) >= config.layers:
-            raise AdapterError(f"{path}: tensor {key!r} has no place in a model of {config.layers} Llama layers")
-        tensor = file.get(key).float()
-        _check_shape(path, key, tensor, match["side"], _dims(config)[match["module"]], rank)
-        found[int(match["layer"]), match["module"], match["side"]] = tensor
-    for layer, module, side in found:
-        if (layer, module, "B" if side == "A" else "A") not in found:
-            raise AdapterError(f"{path}: layer {layer} has lora_{side} of {module} without its partner")
-    if not found:
-        raise AdapterError(f"{path} holds no tensors")
-    return found
-
-
-def _check_shape(path: Path, key: str, tensor: Tensor, side: str, dims: tuple[int, int], rank: int) -> None:
-    wanted = (rank, dims[0]) if side == "A" else (dims[1], rank)
-    if tuple(tensor.shape) != wanted:
-        raise AdapterError(f"{path}: {key} has shape {tuple(tensor.shape)}; rank and base model want {wanted}")
-    if not bool(torch.isfinite(tensor).all()):
-        raise AdapterError(f"{path}: {key} holds values that are not finite")
-
-
-def _dims(config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """(in, out) of each projection."""
+def dims(config: ModelConfig) -> tuple[tuple[int, int], ...]:
+    """(in, out) of each of MODULES."""
     (q, k, v), c, inner = config.qkv_dims, config.hidden, config.intermediate
-    attention = {"q_proj": (c, q), "k_proj": (c, k), "v_proj": (c, v), "o_proj": (q, c)}
-    return attention | {"gate_proj": (c, inner), "up_proj": (c, inner), "down_proj": (inner, c)}
+    return (c, q), (c, k), (c, v), (q, c), (c, inner), (c, inner), (inner, c)
 
 
-def _fuse(
-    layer: int,
-    modules: tuple[str, ...],
-    tensors: dict[tuple[int, str, str], Tensor],
-    config: ModelConfig,
-    rank: int,
-) -> tuple[Tensor, Tensor] | None:
-    """A of all targeted modules stacked, B block-diagonal with zero rows for modules without the adapter."""
-    present = [m for m in modules if (layer, m, "A") in tensors]
-    if not present:
-        return None
-    dims = _dims(config)
-    a = torch.cat([tensors[layer, m, "A"] for m in present])
-    b = torch.zeros(sum(dims[m][1] for m in modules), a.shape[0])
-    row = 0
-    for module in modules:
-        if module in present:
-            column = present.index(module) * rank
-            b[row : row + dims[module][1], column : column + rank] = tensors[layer, module, "B"]
-        row += dims[module][1]
-    return a, b
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of the model an adapter touches: adapters of one shape are laid out alike. `modules` per layer, in order."""
+
+    rank: int
+    modules: tuple[tuple[int, ...], ...]
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbouring rows: `rows` rows from byte `offset` of the adapter's page number `page`."""
+
+    page: int
+    offset: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The B of one module: its `rank` rows, of `out` elements each, add to columns [first, first + out) of the target."""
+
+    module: int
+    first: int
+    out: int
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One fused projection: the A rows of all its modules one after the other, each `width` wide, then each module's B."""
+
+    modules: tuple[int, ...]
+    width: int
+    a: tuple[Run, ...]
+    b: tuple[Columns, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowMap:
+    """Where every row of an adapter of one shape lies. `nbytes` is what of the last page is used, and all pages before it."""
+
+    shape: Shape
+    places: dict[tuple[int, str], Place]
+    pages: int
+    nbytes: int
+
+
+class _Cursor:
+    """Hands out rows of pages; a row never straddles two pages, a matrix may."""
+
+    def __init__(self, page_bytes: int) -> None:
+        self.page_bytes, self.page, self.offset = page_bytes, 0, 0
+
+    def take(self, rows: int, row_bytes: int) -> tuple[Run, ...]:
+        if row_bytes > self.page_bytes:
+            raise AdapterError(
+                f"a row of {row_bytes} bytes does not fit a page of {self.page_bytes} bytes; raise page_tokens"
+            )
+        self.offset = -(-self.offset // ALIGN) * ALIGN
+        runs = []
+        while rows:
+            fit = min(rows, max(0, self.page_bytes - self.offset) // row_bytes)
+            if not fit:
+                self.page, self.offset = self.page + 1, 0
+                continue
+            runs.append(Run(self.page, self.offset, fit))
+            self.offset += fit * row_bytes
+            rows -= fit
+        return tuple(runs)
+
+
+@lru_cache(maxsize=256)
+def row_map(config: ModelConfig, shape: Shape, page_bytes: int) -> RowMap:
+    """The layout of adapters of `shape`. AdapterError when a row is larger than a page."""
+    cursor, size, widths = _Cursor(page_bytes), shape.dtype.itemsize, dims(config)
+    places: dict[tuple[int, str], Place] = {}
+    for layer, touched in enumerate(shape.modules):
+        for target, parts in TARGETS.items():
+            modules = tuple(m for m in parts if m in touched)
+            if not modules:
+                continue
+            width = widths[modules[0]][0]
+            a = cursor.take(shape.rank * len(modules), width * size)
+            b = []
+            for module in modules:
+                first, out = sum(widths[m][1] for m in parts if m < module), widths[module][1]
+                b.append(Columns(module, first, out, cursor.take(shape.rank, out * size)))
+            places[layer, target] = Place(modules, width, a, tuple(b))
+    return RowMap(shape, places, cursor.page + 1, cursor.page * page_bytes + cursor.offset)
+
+
+def write_rows(pages: Sequence[Tensor], runs: Sequence[Run], dtype: torch.dtype, matrices: Sequence[Tensor]) -> None:
+    """Put matrices (rows, width), one after the other, into `pages` (bytes,) uint8 at `runs`, as `dtype`.
+
+    In blocks that torch copies in the calling thread alone, whatever type and strides the matrices have.
+    """
+    width = matrices[0].shape[1]
+    blocks = iter([block for matrix in matrices for block in matrix.split(max(1, BLOCK // width))])
+    block = next(blocks)
+    for run in runs:
+        room = pages[run.page][run.offset : run.offset + run.rows * width * dtype.itemsize].view(dtype).view(-1, width)
+        while len(room):
+            count = min(len(room), len(block))
+            room[:count].copy_(block[:count])
+            room, block = room[count:], block[count:]
+            if not len(block):
+                block = next(blocks, block)
+
+
+class LoraRows:
+    """An adapter in the pool, ready to apply. `pages[i]` holds what its row map calls page i."""
+
+    def __init__(self, name: str, scale: float, layout: RowMap, pool: PagePool, pages: Sequence[int]) -> None:
+        self.name, self.scale, self.layout, self.pages = name, scale, layout, tuple(pages)
+        self._arena = pool.arena.view(layout.shape.dtype)
+        self._page_bytes = pool.layout.page_bytes
+        self._parts: dict[tuple[int, str], _Part | None] = {}
+
+    def matrix(self, runs: Sequence[Run], width: int) -> tuple[Tensor, ...]:
+        """Rows of `width` elements as views of the arena, one per run."""
+        size = self._arena.element_size()
+        starts = [(self.pages[run.page] * self._page_bytes + run.offset) // size for run in runs]
+        pairs = zip(runs, starts, strict=True)
+        return tuple(self._arena.as_strided((run.rows, width), (width, 1), start) for run, start in pairs)
+
+    def part(self, layer: int, target: str) -> _Part | None:
+        """What the adapter adds to a fused projection; None where it has nothing."""
+        key = layer, target
+        if key not in self._parts:
+            place = self.layout.places.get(key)
+            self._parts[key] = None if place is None else self._bind(place)
+        return self._parts[key]
+
+    def _bind(self, place: Place) -> _Part:
+        columns = [(c.first, c.first + c.out, self.matrix(c.runs, c.out)) for c in place.b]
+        return _Part(self.matrix(place.a, place.width), columns)
+
+
+@dataclass(slots=True)
+class _Part:
+    """Views of one fused projection: A stacked (modules * rank, in), and per module (first, last column, B^T (rank, out))."""
+
+    a: tuple[Tensor, ...]
+    b: list[tuple[int, int, tuple[Tensor, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Rows [start, stop) of a batch that share an adapter."""
+
+    start: int
+    stop: int
+    lora: LoraRows
+
+
+def add_lora(segments: Sequence[Segment], layer: int, target: str, x: Tensor, y: Tensor) -> None:
+    """y[s] += (x[s] A_s^T) B_s^T * scale_s for each segment s, in place; x is (T, in), y (T, out), same dtype.
+
+    `target` is a key of TARGETS. Each segment reads the rows of its own rank where they lie in the pool, nothing is padded
+    and rows outside all segments are untouched. Rows stored in another dtype than x's are widened as they are read.
+    """
+    for segment in segments:
+        part = segment.lora.part(layer, target)
+        if part is None:
+            continue
+        rank, out = segment.lora.layout.shape.rank, y[segment.start : segment.stop]
+        inner = linear(x[segment.start : segment.stop], _whole(part.a, x.dtype))
+        for i, (first, last, rows) in enumerate(part.b):
+            narrow = inner if len(part.b) == 1 else inner[:, i * rank : (i + 1) * rank]
+            out[:, first:last].addmm_(narrow, _whole(rows, x.dtype), alpha=segment.lora.scale)
+
+
+def _whole(views: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:
+    """The rows of a matrix in one tensor of `dtype`: a view where they lie together already, gathered otherwise."""
+    return (views[0] if len(views) == 1 else torch.cat(views)).to(dtype)

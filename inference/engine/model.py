@@ -11,21 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding, linear, rms_norm, scaled_dot_product_attention, silu
 
+from inference.engine.lora import LoraRows, Segment, add_lora
 from inference.engine.pages import PagePool
 from inference.engine.weights import Layer, ModelConfig, Weights
-
-
-class Adapter(Protocol):
-    """Low-rank additions to the fused projections (inference.engine.lora.Lora)."""
-
-    def add(self, layer: int, target: str, x: Tensor, y: Tensor) -> None:
-        """y += (x A^T) B^T * scale, in place, where the adapter has this target (qkv, out, gate_up or down)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +28,7 @@ class Chunk:
     ids: Sequence[int]
     start: int
     pages: Sequence[int]
-    adapter: Adapter | None = None
+    adapter: LoraRows | None = None
 
     @property
     def end(self) -> int:
@@ -73,7 +66,7 @@ class _Plan:
     slots: Tensor
     prefills: list[_Prefill]
     decodes: list[_Decode]
-    segments: list[tuple[slice, Adapter]]
+    segments: list[Segment]
 
 
 class Model:
@@ -117,22 +110,22 @@ class Model:
         c = self.config
         h = self._norm(x, layer.attn_norm)
         qkv = linear(h, layer.qkv)
-        _adapt(plan, index, "qkv", h, qkv)
+        add_lora(plan.segments, index, "qkv", h, qkv)
         q_dim, k_dim, _ = c.qkv_dims
         _rotate(qkv[:, : q_dim + k_dim].view(-1, c.heads + c.kv_heads, c.head_dim), plan.cos, plan.sin)
         self._rows.index_copy_(0, plan.slots + index * self.pool.layout.tokens, qkv[:, q_dim:])
         q = qkv[:, :q_dim].view(-1, c.kv_heads, c.heads // c.kv_heads, c.head_dim)
         mixed = self._attend(index, q, plan).view(-1, q_dim)
-        _adapt(plan, index, "out", mixed, x)
+        add_lora(plan.segments, index, "out", mixed, x)
         x.addmm_(mixed, layer.out.t())
 
     def _mlp(self, index: int, layer: Layer, x: Tensor, plan: _Plan) -> None:
         h = self._norm(x, layer.mlp_norm)
         both = linear(h, layer.gate_up)
-        _adapt(plan, index, "gate_up", h, both)
+        add_lora(plan.segments, index, "gate_up", h, both)
         gate, up = both.chunk(2, dim=-1)
         inner = silu(gate).mul_(up)
-        _adapt(plan, index, "down", inner, x)
+        add_lora(plan.segments, index, "down", inner, x)
         x.addmm_(inner, layer.down.t())
 
     def _norm(self, x: Tensor, gain: Tensor) -> Tensor:
@@ -177,7 +170,7 @@ class Model:
         ids = torch.tensor([i for chunk in chunks for i in chunk.ids], device=self.device)
         positions = torch.tensor([p for chunk in chunks for p in range(chunk.start, chunk.end)], device=self.device)
         prefills, singles, row = [], [], 0
-        segments: list[tuple[slice, Adapter]] = []
+        segments: list[Segment] = []
         for chunk in chunks:
             rows = slice(row, row + len(chunk.ids))
             row = rows.stop
@@ -226,18 +219,13 @@ def _by_length(singles: list[tuple[int, Chunk]], tokens: int) -> list[list[tuple
     return list(groups.values())
 
 
-def _extend(segments: list[tuple[slice, Adapter]], rows: slice, adapter: Adapter | None) -> None:
+def _extend(segments: list[Segment], rows: slice, adapter: LoraRows | None) -> None:
     if adapter is None:
         return
-    if segments and segments[-1][1] is adapter and segments[-1][0].stop == rows.start:
-        segments[-1] = (slice(segments[-1][0].start, rows.stop), adapter)
+    if segments and segments[-1].lora is adapter and segments[-1].stop == rows.start:
+        segments[-1] = Segment(segments[-1].start, rows.stop, adapter)
     else:
-        segments.append((rows, adapter))
-
-
-def _adapt(plan: _Plan, layer: int, target: str, x: Tensor, y: Tensor) -> None:
-    for rows, adapter in plan.segments:
-        adapter.add(layer, target, x[rows], y[rows])
+        segments.append(Segment(rows.start, rows.stop, adapter))
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> None:

@@ -39,15 +39,12 @@ class PrefixCache:
         self.tree = RadixTree(page_tokens, pool, enabled)
         self._pool, self._model = pool, model
         self._in_batch = InBatch(page_tokens)
-        self._loads: dict[str, int] = {}  # loaded adapter -> the number of its load, for another may take its name
-        self._load = 0
         self.cached_tokens = self.deferrals = 0
 
     # -- before admission ------------------------------------------------------------------------------------------
 
-    def attach(self, seq: Sequence) -> None:
-        """`seq` was accepted: under which key it reads and writes."""
-        adapter = "" if seq.adapter is None else _versioned(seq.adapter, self._loads[seq.adapter])
+    def attach(self, seq: Sequence, adapter: str = "") -> None:
+        """`seq` was accepted: under which key it reads and writes. `adapter` names the version of its adapter."""
         seq.reuse = Reuse(PrefixKey(self._model, adapter, salt_of(seq.request)))
 
     def probe(self, seq: Sequence) -> Probe:
@@ -170,15 +167,9 @@ class PrefixCache:
         """Free up to `pages` pages, the least recently used first; how many it was."""
         return self.tree.evict(pages * self.page_tokens) // self.page_tokens
 
-    def loaded(self, adapter: str) -> None:
-        """An adapter of that name can be asked for from now on."""
-        self._load += 1
-        self._loads[adapter] = self._load
-
-    def unloaded(self, adapter: str) -> None:
-        """It is gone: what it computed is not read again, also if another takes its name."""
-        gone = _versioned(adapter, self._loads.pop(adapter))
-        self.tree.drop(lambda key: key.adapter == gone)
+    def forget(self, adapter: str) -> None:
+        """That version of an adapter is gone: what it computed is not read again, also if another takes its name."""
+        self.tree.drop(lambda key: key.adapter == adapter)
 
     def stats(self, prompt_tokens: int) -> dict[str, float]:
         """Figures for /metrics; `prompt_tokens` are those of all admitted prompts."""
@@ -192,10 +183,6 @@ class PrefixCache:
             "evicted_tokens_total": self.tree.evicted,
             "prefix_deferrals_total": self.deferrals,
         }
-
-
-def _versioned(adapter: str, load: int) -> str:
-    return f"{adapter}#{load}"
 
 
 def _reuse(seq: Sequence) -> Reuse:

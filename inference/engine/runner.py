@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 from inference.engine.errors import ApiError, bad_request, unavailable
-from inference.engine.sequence import RequestError, Sequence, StepOutput
+from inference.engine.sequence import RequestError, Sequence, StepOutput, UnknownAdapter
 from inference.engine.ticket import Queued, Ticket
 from inference.scheduler.protocol import Arrival, Request, Scheduler
 
@@ -211,6 +211,8 @@ class Runner:
         seq = ticket.seq
         try:
             answer = self._core.add(seq, self._clock())
+        except UnknownAdapter as error:  # unloaded a moment ago
+            raise ApiError(404, str(error), "model", "model_not_found") from None
         except RequestError as error:
             raise bad_request(str(error)) from None
         except Exception as error:

@@ -22,6 +22,18 @@ class RequestError(ValueError):
     """The request itself can never be served (a 400 for the caller); the message says what to change."""
 
 
+class AdapterError(ValueError):
+    """The adapter cannot be used with this model; the message says why."""
+
+
+class AdapterMissing(AdapterError):
+    """There is no such file."""
+
+
+class UnknownAdapter(RequestError):
+    """There is no adapter of that name (any more): a 404."""
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How to draw tokens. `temperature` 0 is greedy, `top_k` 0 and `top_p` 1 are off, `seed` None is random.

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 
 ALIGN = 64
 MAX_HEADER_BYTES = 100_000_000  # the format's own bound
+MAX_DIMS, MAX_DIM = 8, 1 << 48  # beyond any tensor; a product of larger ones would only cost time
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -77,28 +79,53 @@ class TensorFile:
 
 def _read_header(path: Path, size: int) -> dict[str, Entry]:
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= min(size - 8, MAX_HEADER_BYTES):
-            raise TensorFileError(f"{path} is no safetensors file (header of {length} bytes in a file of {size})")
-        try:
-            header = json.loads(file.read(length))
-        except ValueError as error:
-            raise TensorFileError(f"{path} is no safetensors file: its header is not JSON ({error})") from None
+        return parse_header(header_text(file, path, size), path, size)
+
+
+def header_text(file: BinaryIO, path: Path, size: int, most: int = MAX_HEADER_BYTES) -> bytes:
+    """The JSON header of `file`, of `size` bytes, which may have `most`. TensorFileError when there is none."""
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(size - 8, most):
+        raise TensorFileError(f"{path} is no safetensors file (header of {length} bytes in a file of {size})")
+    return file.read(length)
+
+
+def parse_header(text: bytes, path: Path | str, size: int) -> dict[str, Entry]:
+    """Where each tensor lies in a file of `size` bytes with this header. TensorFileError for anything else."""
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TensorFileError(f"{path} is no safetensors file: its header is not JSON ({error})") from None
+    if not isinstance(header, dict):
+        raise TensorFileError(f"{path} is no safetensors file: its header is no JSON object")
     header.pop("__metadata__", None)
-    return {name: _entry(path, name, spec, 8 + length, size) for name, spec in header.items()}
+    return {name: _entry(path, name, spec, 8 + len(text), size) for name, spec in header.items()}
 
 
-def _entry(path: Path, name: str, spec: Mapping[str, object], base: int, size: int) -> Entry:
+def _entry(path: Path | str, name: str, spec: object, base: int, size: int) -> Entry:
+    if not isinstance(spec, dict):
+        raise TensorFileError(f"{path}: tensor {name!r} is described by no JSON object")
     try:
         dtype = DTYPES[str(spec["dtype"])]
-        shape = tuple(int(n) for n in spec["shape"])  # type: ignore[attr-defined]
-        begin, end = (base + int(n) for n in spec["data_offsets"])  # type: ignore[attr-defined]
+        shape = _whole_numbers(spec["shape"])
+        begin, end = (base + n for n in _whole_numbers(spec["data_offsets"]))
     except KeyError as error:
         known = ", ".join(DTYPES)
         raise TensorFileError(f"{path}: tensor {name!r} has {error}; readable dtypes are {known}") from None
+    except (TypeError, ValueError):
+        raise TensorFileError(f"{path}: tensor {name!r} has no readable shape or data_offsets") from None
     if not base <= begin <= end <= size or end - begin != math.prod(shape) * dtype.itemsize:
         raise TensorFileError(f"{path}: tensor {name!r} does not match its place in the file; is the file truncated?")
     return Entry(dtype, shape, begin, end)
+
+
+def _whole_numbers(raw: object) -> tuple[int, ...]:
+    """A short list of integers from 0. Raises TypeError or ValueError."""
+    if not isinstance(raw, list) or len(raw) > MAX_DIMS:
+        raise TypeError("no short list")
+    if not all(type(n) is int and 0 <= n < MAX_DIM for n in raw):
+        raise ValueError("not whole numbers")
+    return tuple(raw)
 
 
 def write(path: Path, shapes: Mapping[str, tuple[int, ...]], arrays: Iterable[np.ndarray]) -> None:

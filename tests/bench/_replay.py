@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inference.engine.batch import Batch
 from inference.engine.config import EngineConfig
+from inference.engine.pages import Layout, PagePool
 from inference.engine.sequence import SamplingParams, Sequence
 from inference.scheduler.prefix_key import PrefixKey, encode
 from inference.scheduler.protocol import Arrival, CachedLen, Fits, Request
@@ -22,30 +25,18 @@ PAGE_TOKENS, POOL_TOKENS, MAX_RUNNING, BATCH_TOKENS, CONTEXT = 16, 20_480, 32, 1
 ARRIVAL_SEED = 11
 
 
-class Pool:
-    """Page numbers and how many own each."""
+class NoAdapters:
+    """What the batch asks of adapters, where nobody has one."""
 
-    def __init__(self, pages: int) -> None:
-        self._free, self._owners = list(range(pages, 0, -1)), [0] * (pages + 1)
+    def wanted_pages(self, seq_ids: Iterable[str]) -> int:
+        return 0
 
-    @property
-    def free(self) -> int:
-        return len(self._free)
+    def ready(self, seq_id: str) -> bool:
+        return True
 
-    def alloc(self, count: int) -> list[int]:
-        pages = [self._free.pop() for _ in range(count)]
-        self.share(pages)
-        return pages
-
-    def share(self, pages: list[int]) -> None:
-        for page in pages:
-            self._owners[page] += 1
-
-    def release(self, pages: list[int]) -> None:
-        for page in pages:
-            self._owners[page] -= 1
-            if not self._owners[page]:
-                self._free.append(page)
+    def pin(self, seq_id: str) -> None: ...
+    def unpin(self, seq_id: str) -> None: ...
+    def release(self, seq_id: str) -> None: ...
 
 
 class Lpm:
@@ -117,7 +108,9 @@ def replay(calls: Many[Call], pool_tokens: int = POOL_TOKENS) -> Outcome:
     config = EngineConfig(
         Path("replay"), page_tokens=PAGE_TOKENS, max_running=MAX_RUNNING, max_batch_tokens=BATCH_TOKENS
     )
-    batch = Batch(config, Pool(pool_tokens // PAGE_TOKENS), Lpm(), CONTEXT)  # type: ignore[arg-type]
+    layout = Layout(1, 1, 1, PAGE_TOKENS, torch.float32)  # of the memory, only the numbers of its pages are used
+    pool = PagePool(layout, (pool_tokens // PAGE_TOKENS + 1) * layout.page_bytes, torch.device("cpu"))
+    batch = Batch(config, pool, Lpm(), CONTEXT, NoAdapters())  # type: ignore[arg-type]
     replies, asking, outcome = {call.id: call.reply for call in calls}, Asking(calls), Outcome(batch=batch)
     for call in asking.first:
         _ask(batch, call, replies, outcome)

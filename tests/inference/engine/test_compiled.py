@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from inference.engine.compiled import CompiledModel, lora_table
 from inference.engine.config import ConfigError
 from inference.engine.core import EngineCore
+from inference.engine.lora import LoraRows
 from inference.engine.model import Chunk, Model
 from kernels import library
 from tests.inference.engine.tiny import generate, make_core, make_model, sequence
@@ -27,9 +28,20 @@ def core_of(model: Path, adapters: dict[str, Path], kernels: str, **settings_: o
     return core
 
 
+def resident(core: EngineCore, name: str) -> LoraRows:
+    """The adapter in pages of the pool, as a running request has it."""
+    adapter = core.adapter_store.find(name)
+    core.adapter_store.residency.pin(adapter, "test")
+    while not core.adapter_store.residency.ready(adapter):
+        core.adapter_store.residency.wait(1.0)
+        assert core.adapter_store.poll() == []
+    assert adapter.rows is not None
+    return adapter.rows
+
+
 def scores(core: EngineCore, ids: list[int], adapter: str | None, cuts: list[int], company: int = 0) -> torch.Tensor:
     """Scores of every position of `ids`, computed in pieces, each beside `company` other sequences."""
-    lora = core._adapters.get(adapter) if adapter else None
+    lora = resident(core, adapter) if adapter else None
     pages, found = core.pool.alloc(-(-len(ids) // 4)), []
     others = [core.pool.alloc(5) for _ in range(company)]
     bounds = [0, *cuts, len(ids)]
@@ -96,11 +108,11 @@ def test_greedy_tokens_equal_torchs(tmp_path, changes):
     assert tokens[0] == tokens[1]
 
 
-def test_an_adapters_zero_blocks_are_left_out(tiny_model, tiny_adapters):
-    """q, k and v of a fused pair are modules of their own rank again, and an adapter of q and v alone has none for k."""
+def test_each_module_has_its_own_rank_and_columns(tiny_model, tiny_adapters):
+    """q, k and v share their rows of A and are modules of their own all the same; an adapter of q and v has none for k."""
     core = core_of(tiny_model, tiny_adapters, "c")
     shapes = {
-        name: [(m.rank, m.begin, m.width) for m in lora_table(core._adapters.get(name), 2).modules[0, "qkv"]]
+        name: [(m.rank, m.begin, m.width) for m in lora_table(resident(core, name), 2).modules[0, "qkv"]]
         for name in ("all", "attention")
     }
     assert shapes == {"all": [(4, 0, 64), (4, 64, 32), (4, 96, 32)], "attention": [(2, 0, 64), (2, 96, 32)]}

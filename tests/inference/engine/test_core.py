@@ -49,7 +49,7 @@ REQUESTS = st.lists(
 @given(
     requests=REQUESTS,
     budget=st.integers(8, 70),
-    pages=st.integers(20, 60),
+    pages=st.integers(36, 80),
     kernels=st.sampled_from(["auto", "torch"]),
 )
 def test_greedy_tokens_depend_on_nothing_else(tiny_model, tiny_adapters, alone, requests, budget, pages, kernels):
@@ -65,7 +65,7 @@ def test_greedy_tokens_depend_on_nothing_else(tiny_model, tiny_adapters, alone, 
 
 
 @SLOW
-@given(requests=REQUESTS, pages=st.integers(20, 40))
+@given(requests=REQUESTS, pages=st.integers(36, 60))
 def test_sampled_tokens_depend_on_nothing_else(tiny_model, tiny_adapters, alone, requests, pages):
     """The same holds for draws: they come from each request's own seed."""
     core = make_core(tiny_model, pages=pages)

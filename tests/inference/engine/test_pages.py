@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.engine.pages import Kind, Layout, OutOfPages, PagePool
+from inference.engine.pages import Kind, Layout, Order, OutOfPages, PagePool
 
 CPU = torch.device("cpu")
 
@@ -98,6 +98,69 @@ def test_accounting_matches_a_plain_count(actions):
         held = {page for group in owners for page in group}
         assert pool.used == len(held) and 0 not in held
         assert all(pool.refs(page) == sum(page in group for group in owners) for page in range(1, 8))
+
+
+class Hoard:
+    """Holds pages that nobody uses, and remembers who was asked when."""
+
+    def __init__(self, pool: PagePool, pages: int, asked: list[tuple[str, int]], name: str) -> None:
+        self.pool, self.asked, self.name = pool, asked, name
+        self.pages = pool.alloc(pages, Kind.ADAPTER if name == "adapters" else Kind.KV)
+
+    @property
+    def reclaimable(self) -> int:
+        return len(self.pages)
+
+    def reclaim(self, pages: int) -> int:
+        self.asked.append((self.name, pages))
+        given, self.pages = self.pages[:pages], self.pages[pages:]
+        self.pool.release(given)
+        return len(given)
+
+
+def test_idle_pages_count_as_room_and_adapters_go_before_prefixes():
+    pool = PagePool(layout(), 11 * layout().page_bytes, CPU)
+    asked: list[tuple[str, int]] = []
+    prefixes, adapters = Hoard(pool, 4, asked, "prefixes"), Hoard(pool, 3, asked, "adapters")
+    pool.add_reclaimer(Order.PREFIXES, prefixes)
+    pool.add_reclaimer(Order.ADAPTERS, adapters)
+    assert (pool.free, pool.available, pool.used) == (3, 10, 0)
+    assert (pool.held(Kind.KV), pool.held(Kind.ADAPTER)) == (4, 3)
+    first = pool.alloc(3)
+    assert asked == [], "nobody is asked while pages are free"
+    second = pool.alloc(2)
+    assert asked == [("adapters", 2)] and pool.used == 5
+    with pytest.raises(OutOfPages, match="6 pages wanted, 0 of 10 free"):
+        pool.alloc(6)
+    assert asked == [("adapters", 2)], "and nobody when it would not be enough"
+    third = pool.alloc(5)
+    assert asked[1:] == [("adapters", 5), ("prefixes", 4)]
+    assert pool.leaks([first, second, third]) == []
+    pool.release([*first, *second, *third])
+    assert pool.leaks([]) == [] and pool.available == 10
+
+
+def test_the_leak_check_finds_what_is_wrong():
+    pool = PagePool(layout(), 5 * layout().page_bytes, CPU)
+    pages = pool.alloc(2)
+    assert pool.leaks([pages]) == []
+    assert pool.leaks([]) == ["page 1 has 1 owners, of which 0 are known", "page 2 has 1 owners, of which 0 are known"]
+    assert pool.leaks([pages, pages[:1]]) == ["page 1 has 1 owners, of which 2 are known"]
+    pool.share(pages[1:])
+    assert pool.leaks([pages, pages[1:]]) == []
+    pool._free.append(pages[0])
+    assert "the free list holds a page twice, or one that is held" in pool.leaks([pages, pages[1:]])
+
+
+def test_a_page_of_rows_becomes_a_clean_page_of_keys_and_not_the_other_way_round():
+    """Rows are addressed, so what a page held before does not matter to an adapter; masked keys are read."""
+    pool = PagePool(layout(), 3 * layout().page_bytes, CPU)
+    page = pool.alloc(1)
+    pool.page_bytes(page[0]).fill_(255)
+    pool.release(page)
+    assert pool.alloc(1, Kind.ADAPTER) == page and bool(pool.page_bytes(page[0]).all()), "no time is spent on clearing"
+    pool.release(page)
+    assert pool.alloc(1) == page and not bool(pool.page_bytes(page[0]).any())
 
 
 def test_memory_is_taken_only_as_pages_are_touched():

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inference.engine.core import EngineCore
+from inference.engine.pages import Order
 from inference.engine.sequence import Sequence
 from inference.scheduler.protocol import Request
 from tests.inference.engine.tiny import check_idle, check_pages, drain, generate, make_adapter, make_core, sequence
@@ -344,7 +345,7 @@ def test_pages_that_a_request_would_lock_are_no_room_for_it(tiny_model):
     core.step(0.0)
     core.add(sequence("waits", shared + prompt(3, 36), max_tokens=1), 0.0)
     core.step(0.0)
-    assert core._batch.available == 30 - 8 and list(core._batch.waiting) == ["waits"]
+    assert core.pool.available == 30 - 8 and list(core._batch.waiting) == ["waits"]
     assert [o.cached_tokens for o in drain(core) if o.seq_id == "waits"] == [60]
     assert core.stats()["preemptions_total"] == 0
     check_idle(core)
@@ -368,7 +369,7 @@ def test_reclaimers_are_asked_in_their_order(tiny_model):
             return len(gone)
 
     idle = Idle()
-    core._batch.reclaimers.insert(0, idle)
+    core.pool.add_reclaimer(Order.ADAPTERS, idle)
     generate(core, sequence("new", prompt(1, 60), max_tokens=1))
     assert len(idle.pages) == 30 - 10 - 15 and core.stats()["evicted_tokens_total"] == 0
     generate(core, sequence("newer", prompt(2, 60), max_tokens=1))

@@ -141,8 +141,10 @@ def check_pages(core: EngineCore) -> None:
     for node in nodes:  # grows while it is walked
         owners.update(node.pages)
         nodes += node.children.values()
+    for pages in core.adapter_store.held_pages():
+        owners.update(pages)
     assert {page: core.pool.refs(page) for page in owners} == owners
-    assert core.pool.used == len(owners)
+    assert core.pool.capacity - core.pool.free == len(owners)
     assert sum(len(node.pages) for node in nodes) * tree.page_tokens == tree.total
 
 
@@ -152,9 +154,8 @@ def check_idle(core: EngineCore) -> None:
     prefix = core._batch.prefix
     assert not core.has_work() and core.scheduler.waiting() == 0
     assert prefix.tree.protected == 0 and len(prefix._in_batch) == 0
-    assert core.stats()["pages_used"] == 0
-    prefix.reclaim(core.pool.capacity)
-    assert core.pool.used == 0
+    assert core.stats()["pages_used"] == core.pool.used == 0
+    assert core.pool.make_room(core.pool.capacity) and core.pool.free == core.pool.capacity
 
 
 def generate(core: EngineCore, *sequences: Sequence) -> dict[str, list[int]]:
