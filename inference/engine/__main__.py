@@ -10,14 +10,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference import logs
 from inference.engine import keys, policy, sockets
+from inference.engine.adapter_api import Served
 from inference.engine.chat import ChatLimits
 from inference.engine.config import MIB, ConfigError, EngineConfig
 from inference.engine.serve import serve
-from inference.engine.server import EngineApp, Served
+from inference.engine.server import EngineApp
 from inference.engine.text import ChatText
+
+if TYPE_CHECKING:
+    from inference.engine.adapter_folder import AdapterFolder
+    from inference.engine.core import EngineCore
+
+log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +37,19 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--adapter", action="append", default=[], metavar="NAME=DIR", help="a LoRA adapter (PEFT layout)"
     )
-    model.add_argument("--adapters-dir", type=Path, metavar="DIR", help="each subfolder is an adapter of that name")
+    model.add_argument(
+        "--adapters-dir",
+        type=Path,
+        metavar="DIR",
+        help="each subfolder is an adapter of that name; others can be loaded from it",
+    )
+    model.add_argument(
+        "--adapters-scan",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="look at --adapters-dir again after so long, 0 = never (default %(default)s)",
+    )
     model.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     model.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     model.add_argument(
@@ -37,11 +57,23 @@ def parser() -> argparse.ArgumentParser:
     )
     model.add_argument("--threads", type=int, help="compute threads (default: torch's)")
     bounds = p.add_argument_group("bounds")
-    bounds.add_argument("--pool-mb", type=int, default=256, help="memory for keys and values (default %(default)s)")
+    bounds.add_argument(
+        "--pool-mb", type=int, default=256, help="memory for keys, values and adapters (default %(default)s)"
+    )
     bounds.add_argument("--max-running", type=int, default=32, help="sequences in the batch (default %(default)s)")
     bounds.add_argument("--max-batch-tokens", type=int, help="tokens of one step (default 128 on cpu, 2048 on cuda)")
     bounds.add_argument("--max-context", type=int, help="prompt + reply in tokens (default: the model's)")
-    bounds.add_argument("--max-adapters", type=int, default=16, help="loaded at once (default %(default)s)")
+    bounds.add_argument("--max-adapters", type=int, default=4096, help="registered at once (default %(default)s)")
+    bounds.add_argument("--max-adapter-rank", type=int, default=64, help="largest rank taken (default %(default)s)")
+    bounds.add_argument(
+        "--adapter-cache-mb", type=int, default=256, help="adapters kept in host memory (default %(default)s)"
+    )
+    bounds.add_argument(
+        "--adapter-rows",
+        choices=["compute", "file"],
+        default="compute",
+        help="dtype of adapters in the pool: the engine's, or each file's own (default %(default)s)",
+    )
     bounds.add_argument("--default-max-tokens", type=int, default=512, help="when a request names none")
     bounds.add_argument("--max-body-kb", type=int, default=1024, help="request body (default %(default)s)")
     bounds.add_argument(
@@ -64,13 +96,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def adapters_of(args: argparse.Namespace) -> dict[str, Path]:
-    """Adapter name -> directory, from --adapter and --adapters-dir. Raises ConfigError."""
+    """Adapter name -> directory, from --adapter. Raises ConfigError, also for an --adapters-dir that is none."""
+    if args.adapters_dir is not None and not args.adapters_dir.is_dir():
+        raise ConfigError(f"--adapters-dir {args.adapters_dir} is no directory")
     found: dict[str, Path] = {}
-    if args.adapters_dir is not None:
-        if not args.adapters_dir.is_dir():
-            raise ConfigError(f"--adapters-dir {args.adapters_dir} is no directory")
-        configs = sorted(args.adapters_dir.glob("*/adapter_config.json"))
-        found = {config.parent.name: config.parent for config in configs}
     for entry in args.adapter:
         name, separator, path = entry.partition("=")
         if not separator or not name or not path:
@@ -110,13 +139,33 @@ def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> Engin
         max_context=args.max_context,
         max_adapters=args.max_adapters,
         radix=args.radix == "on",
+        max_adapter_rank=args.max_adapter_rank,
+        adapter_cache_bytes=args.adapter_cache_mb * MIB,
+        adapter_rows=args.adapter_rows,
     )
     text = ChatText(args.model)
     core = EngineCore(config, scheduler)
     for name, path in adapters.items():
         core.load_adapter(name, path)
+    folder = scanned(args, core, frozenset({base_name(args), *adapters}))
+    served = Served(base_name(args), tuple(core.adapters()))
     limits = ChatLimits(core.context, args.max_body_kb * 1024, args.default_max_tokens, config.max_logprobs)
-    return EngineApp(core, scheduler, text, Served(base_name(args), tuple(adapters)), key, limits)
+    return EngineApp(core, scheduler, text, served, key, limits, core.adapter_store, folder, args.adapters_scan)
+
+
+def scanned(args: argparse.Namespace, core: EngineCore, reserved: frozenset[str]) -> AdapterFolder | None:
+    """Register what --adapters-dir holds. Adapters that do not fit are logged: they must not keep the others from starting."""
+    from inference.engine.adapter_folder import AdapterFolder
+
+    if args.adapters_dir is None:
+        return None
+    folder = AdapterFolder(args.adapters_dir, core.adapter_store.inspect, reserved)
+    for name, spec in folder.scan().found.items():
+        try:
+            core.adapter_store.register(name, spec)
+        except ValueError as error:  # AdapterError: too many
+            log.warning("adapter %s is not served: %s", name, error)
+    return folder
 
 
 def base_name(args: argparse.Namespace) -> str:
@@ -134,7 +183,7 @@ def run(args: argparse.Namespace) -> bool:
     try:
         app = load(args, key, adapters)
         took = time.monotonic() - began
-        kind = f"{base} and {len(adapters)} adapters, {args.device} {args.dtype}"
+        kind = f"{base} and {len(app.served.adapters)} adapters, {args.device} {args.dtype}"
         return serve(app, sock, f"engine ready on {url}: {kind}, in {took:.1f} s", args.drain_timeout)
     finally:
         sock.close()

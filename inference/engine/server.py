@@ -7,9 +7,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
+from inference.engine.adapter_api import AdapterApi, Served, Store
 from inference.engine.asgi import Disconnected, Http, Receive, Scope, Send
 from inference.engine.chat import ChatApi, ChatLimits
 from inference.engine.errors import ApiError, unavailable
@@ -19,6 +20,9 @@ from inference.engine.runner import Core, Runner
 from inference.engine.text import ChatText
 from inference.scheduler.protocol import Scheduler
 
+if TYPE_CHECKING:
+    from inference.engine.adapter_folder import AdapterFolder
+
 TOP_CLIENTS = 50
 MOST_CLIENTS = 1000
 FIGURES_TIMEOUT_S = 5.0
@@ -27,29 +31,30 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Http], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What this engine offers: the base model's name and its adapters'."""
-
-    base: str
-    adapters: tuple[str, ...] = ()
-
-    def by_name(self) -> dict[str, str | None]:
-        """Model name -> adapter (None for the base)."""
-        return {self.base: None, **{name: name for name in self.adapters}}
-
-
 class EngineApp:
-    """See the module. `start()` and `stop()` belong to the event loop that serves it."""
+    """See the module. `start()` and `stop()` belong to the event loop that serves it.
+
+    With `store` and `folder`, adapters come and go while it runs; the folder is looked at every `scan_s` seconds.
+    """
 
     def __init__(
-        self, core: Core, scheduler: Scheduler, text: ChatText, served: Served, key: str, limits: ChatLimits
+        self,
+        core: Core,
+        scheduler: Scheduler,
+        text: ChatText,
+        served: Served,
+        key: str,
+        limits: ChatLimits,
+        store: Store | None = None,
+        folder: AdapterFolder | None = None,
+        scan_s: float = 0.0,
     ) -> None:
         self.runner = Runner(core, scheduler)
         self.metrics = Metrics()
         self.draining = False
-        self._core, self._scheduler, self._served, self._key, self._limits = core, scheduler, served, key, limits
-        self._chat = ChatApi(self.runner, text, served.by_name(), limits, self.metrics)
+        self._core, self._scheduler, self.served, self._key, self._limits = core, scheduler, served, key, limits
+        self._chat = ChatApi(self.runner, text, served.models, limits, self.metrics)
+        self.adapter_api = AdapterApi(self.runner, served, store, folder, scan_s)
         self._started = int(time.time())
         self._routes: dict[str, tuple[str, Handler]] = {
             "/health": ("GET", self._health),
@@ -57,11 +62,13 @@ class EngineApp:
             "/v1/clients": ("GET", self._clients),
             "/v1/models": ("GET", self._models),
             "/v1/chat/completions": ("POST", self._completions),
+            **self.adapter_api.routes(),
         }
 
     def start(self) -> None:
         """Start the engine thread."""
         self.runner.start()
+        self.adapter_api.start()
 
     async def drain(self, timeout_s: float) -> bool:
         """Refuse new requests, let the open ones end, at most `timeout_s`; whether all of them did."""
@@ -74,6 +81,7 @@ class EngineApp:
 
     async def stop(self) -> None:
         """End the engine thread."""
+        self.adapter_api.stop()
         await self.runner.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,15 +130,15 @@ class EngineApp:
         state = self.runner.state()
         if state == "ok" and self.draining:
             state = "draining"
-        body: dict[str, Any] = {"status": state, "model": self._served.base, "open": len(self.runner.open)}
+        body: dict[str, Any] = {"status": state, "model": self.served.base, "open": len(self.runner.open)}
         if self.runner.broken:
             body["reason"] = self.runner.broken
         await http.answer_json(body, 200 if state == "ok" else 503)
 
     async def _models(self, http: Http) -> None:
         card = {"object": "model", "created": self._started, "owned_by": "agon", "max_model_len": self._limits.context}
-        cards: list[dict[str, Any]] = [{"id": self._served.base, **card, "parent": None}]
-        cards += [{"id": name, **card, "parent": self._served.base} for name in self._served.adapters]
+        cards: list[dict[str, Any]] = [{"id": self.served.base, **card, "parent": None}]
+        cards += [{"id": name, **card, "parent": self.served.base} for name in self.served.adapters]
         await http.answer_json({"object": "list", "data": cards})
 
     async def _figures(self, function: Callable[[], Any]) -> Any:

@@ -79,7 +79,7 @@ def ids_of(shape: tuple[list[int], int, int]) -> list[int]:
 
 
 @SLOW
-@given(requests=REQUESTS, budget=st.integers(8, 70), pages=st.integers(24, 80), data=st.data())
+@given(requests=REQUESTS, budget=st.integers(8, 70), pages=st.integers(40, 96), data=st.data())
 def test_reuse_changes_no_token(tiny_model, tiny_adapters, alone, requests, budget, pages, data):
     """Shared beginnings, any company, chunk size and memory, arrivals and aborts at any time: the tokens of each alone."""
     core = make_core(tiny_model, pages=pages, max_batch_tokens=budget)
