@@ -14,9 +14,11 @@ from typing import Any
 import aiohttp
 import uvicorn
 
+from inference.engine.adapter_api import Served
+from inference.engine.adapter_folder import AdapterFolder
 from inference.engine.chat import ChatLimits
 from inference.engine.serve import DrainingServer
-from inference.engine.server import EngineApp, Served
+from inference.engine.server import EngineApp
 from inference.engine.sockets import listen_unix
 from inference.engine.text import ChatText
 from inference.scheduler.registry import make_scheduler
@@ -113,12 +115,17 @@ async def serving(
     drain_timeout_s: float = 5.0,
     limits: ChatLimits | None = None,
     adapters: tuple[str, ...] = (),
+    adapters_dir: Path | None = None,
+    adapters_scan_s: float = 0.0,
     **scheduling: Any,
 ) -> AsyncIterator[Client]:
     """Serve a fake core (or the one given, a function of scheduler and text) until the block ends."""
     scheduler, text = make_scheduler(**scheduling), ChatText(directory)
     made = FakeCore(scheduler, text, slots, step_s) if core is None else core(scheduler, text)
-    app = EngineApp(made, scheduler, text, Served(MODEL, adapters), KEY, limits or ChatLimits(context=2000))
+    store = getattr(made, "adapter_store", None)
+    folder = AdapterFolder(adapters_dir, store.inspect, frozenset({MODEL})) if store and adapters_dir else None
+    limits = limits or ChatLimits(context=2000)
+    app = EngineApp(made, scheduler, text, Served(MODEL, adapters), KEY, limits, store, folder, adapters_scan_s)
     server = DrainingServer(
         uvicorn.Config(app, lifespan="off", log_config=None, log_level="warning", ws="none"), app, drain_timeout_s
     )
