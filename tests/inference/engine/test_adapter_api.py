@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from inference.engine import peft
-from inference.engine.adapter_folder import AdapterFolder
+from inference.engine.chat import ChatLimits
 from inference.engine.config import EngineConfig
 from inference.engine.core import EngineCore
 from inference.engine.text import ChatText
@@ -23,6 +23,7 @@ from tests.inference.engine.serving import Answer, Client, serving, until
 from tests.inference.engine.tiny import make_adapter, make_model
 from tests.inference.engine.tiny_text import VOCAB, make_text
 
+LIMITS = ChatLimits(context=512)
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 
 
@@ -48,7 +49,7 @@ def build(model: Path) -> Any:
 
 @pytest.fixture
 async def engine(model: Path, root: Path, tmp_path: Path) -> AsyncIterator[Client]:
-    async with serving(model, tmp_path / "e.sock", core=build(model), adapters_dir=root) as client:
+    async with serving(model, tmp_path / "e.sock", core=build(model), adapters_dir=root, limits=LIMITS) as client:
         yield client
 
 
@@ -137,7 +138,7 @@ def spoil(root: Path, kind: str) -> dict[str, Any]:
     """Make a bad adapter; the fields that ask for it."""
     path = make_adapter(root / "bad", seed=3)
     file, config = path / peft.TENSORS, path / peft.CONFIG
-    if kind == "missing":
+    if kind in ("missing", "path", "name"):
         shutil.rmtree(path)
     elif kind == "truncated":
         os.truncate(file, 5000)
@@ -168,8 +169,10 @@ async def test_garbage_is_refused_while_others_are_served(engine: Client, root: 
     await load(engine, "pirate")
     before = asyncio.create_task(engine.ask("hi", model="pirate", max_tokens=100, ignore_eos=True))
     answer = await engine.post(spoil(root, kind), LOAD)
-    assert answer.status == (404 if kind == "missing" else 400), answer.raw
-    assert answer.error["code"] == ("not_found" if kind == "missing" else "invalid_adapter")
+    missing = kind in ("missing", "pickle")
+    assert answer.status == (404 if missing else 400), answer.raw
+    assert answer.error["code"] == ("not_found" if missing else "invalid_adapter")
+    assert kind != "pickle" or "never pickles" in answer.error["message"]
     assert (await engine.ask("hi", model="bad")).status == 404
     assert (await before).finish == "length"
     await engine.app.adapter_api.look()  # the watch over the folder meets the same garbage
@@ -187,7 +190,7 @@ async def test_garbage_is_refused_while_others_are_served(engine: Client, root: 
 
 
 async def test_the_folder_is_watched(model: Path, root: Path, tmp_path: Path) -> None:
-    scanned = {"adapters_dir": root, "adapters_scan_s": 0.05}
+    scanned = {"adapters_dir": root, "adapters_scan_s": 0.05, "limits": LIMITS}
     async with serving(model, tmp_path / "e.sock", core=build(model), **scanned) as engine:
         served = engine.app.served.models
         await until(lambda: "pirate" in served)
@@ -243,7 +246,3 @@ async def test_loads_and_unloads_under_fire(engine: Client, root: Path) -> None:
         0,
     )
     assert engine.app.runner.failed_steps == 0
-
-
-def test_the_folder_is_what_the_server_was_given(root: Path) -> None:
-    assert AdapterFolder(root, lambda path, inside: pytest.fail("nothing is read yet")).root == root

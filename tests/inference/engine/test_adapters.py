@@ -81,7 +81,7 @@ def test_the_next_requests_adapters_come_in_while_the_batch_runs(
 
     def upcoming(count: int) -> list[Request]:
         assert count == 1
-        return [core._batch.waiting["second"].request]
+        return [seq.request for seq in core._batch.waiting.values() if seq.id == "second"]
 
     core.scheduler.upcoming = upcoming  # type: ignore[attr-defined]
     core.step(0.0)
