@@ -74,6 +74,12 @@ def parser() -> argparse.ArgumentParser:
         default="compute",
         help="dtype of adapters in the pool: the engine's, or each file's own (default %(default)s)",
     )
+    bounds.add_argument(
+        "--adapter-prefetch",
+        type=int,
+        default=8,
+        help="waiting requests whose adapters come in early (default %(default)s)",
+    )
     bounds.add_argument("--default-max-tokens", type=int, default=512, help="when a request names none")
     bounds.add_argument("--max-body-kb", type=int, default=1024, help="request body (default %(default)s)")
     bounds.add_argument(
@@ -142,6 +148,7 @@ def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> Engin
         max_adapter_rank=args.max_adapter_rank,
         adapter_cache_bytes=args.adapter_cache_mb * MIB,
         adapter_rows=args.adapter_rows,
+        prefetch_requests=args.adapter_prefetch,
     )
     text = ChatText(args.model)
     core = EngineCore(config, scheduler)

@@ -216,6 +216,7 @@ async def test_loads_and_unloads_under_fire(engine: Client, root: Path) -> None:
     """Requests race loads and unloads of the names they ask for: each is answered by one version or is a 404."""
     for i in range(6):
         make_adapter(root / f"a{i}", seed=i, rank=1 + i)
+        assert (await engine.post({"lora_name": f"a{i}"}, LOAD)).status == 200
     rng = random.Random(5)
     ends: list[int] = []
 

@@ -15,7 +15,7 @@ from inference.engine.pages import Kind
 from inference.engine.sequence import AdapterError, RequestError, StepOutput, UnknownAdapter
 from inference.scheduler.protocol import Request
 from tests.inference.engine.copies import HandPager
-from tests.inference.engine.tiny import drain, generate, make_adapter, make_core, sequence
+from tests.inference.engine.tiny import check_pages, drain, generate, make_adapter, make_core, sequence
 
 PROMPT = [5, 9, 100, 7]
 
@@ -39,10 +39,6 @@ def said(outputs: list[StepOutput]) -> dict[str, list[int]]:
     return found
 
 
-def no_leaks(core: EngineCore) -> None:
-    assert core.pool.leaks([*core.adapter_store.held_pages(), *(s.pages for s in core._batch.running.values())]) == []
-
-
 def test_a_request_whose_adapter_is_on_its_way_holds_up_nobody(
     tiny_model: Path, tiny_adapters: dict[str, Path]
 ) -> None:
@@ -59,7 +55,7 @@ def test_a_request_whose_adapter_is_on_its_way_holds_up_nobody(
     assert core.stats()["running"] == 2 and core.stats()["adapters_loading"] == 1
     pager.finish()
     assert said(outputs + drain(core)) == wanted
-    no_leaks(core)
+    check_pages(core)
 
 
 def test_the_next_requests_adapters_come_in_while_the_batch_runs(
@@ -112,7 +108,7 @@ def test_loading_a_name_again_leaves_accepted_requests_with_what_they_were_accep
     keys = {name: core.adapter_store.key(name) for name in ("mlp", "all")}
     assert len(set(keys.values())) == 2, "what one computed must not be reused under the other"
     assert said(drain(core)) == {"mlp": new, "all": old}
-    no_leaks(core)
+    check_pages(core)
     assert core.adapter_store.key("all") == ""
 
 
@@ -136,7 +132,7 @@ def test_accepted_requests_survive_the_folder(tmp_path: Path, tiny_model: Path) 
     assert said(drain(core))["late"] == wanted
     assert len(os.listdir("/proc/self/fd")) == before - 1, "the file is let go"
     assert core.pool.held(Kind.ADAPTER) == 0
-    no_leaks(core)
+    check_pages(core)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "gone", "not finite"])
@@ -162,7 +158,7 @@ def test_a_file_that_has_turned_bad_fails_its_requests_alone(tmp_path: Path, tin
     for name in ("b1", "b2"):
         assert ends[name][0] == "error" and "adapter 'bad' cannot be used" in ends[name][1]
     assert core.stats()["adapter_failures_total"] >= 1 and core.pool.used == 0 and core.scheduler.waiting() == 0
-    no_leaks(core)
+    check_pages(core)
     if damage != "gone":
         with pytest.raises(RequestError, match="cannot be used"):
             core.add(sequence("b3", PROMPT, "bad"), 0.0)

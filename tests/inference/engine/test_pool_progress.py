@@ -1,13 +1,14 @@
 """KV and adapters compete for one small pool: something can always go on, and nothing is left behind.
 
-The state machine drives the real core with a pager that copies only when told to, a hoard of prefixes that nobody uses (what
-the radix tree keeps), aborts, loads and unloads, in any order. A request is either refused at arrival, because it can never
-fit, or it ends. The model's arithmetic is left out here; test_core.py has it.
+The state machine drives the real core and its prefix cache with a pager that copies only when told to, aborts, loads and unloads,
+in any order. A request is either refused at arrival, because it can never fit, or it ends. The model's arithmetic is left out
+here; test_core.py has it.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,34 +24,24 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from inference.engine.config import EngineConfig
 from inference.engine.core import EngineCore
 from inference.engine.model import Chunk
-from inference.engine.pages import Kind, Order, PagePool
+from inference.engine.pages import Kind
 from inference.engine.sequence import AdapterError, RequestError, StepOutput
+from inference.scheduler.registry import make_scheduler
 from tests.inference.engine.copies import HandPager
-from tests.inference.engine.tiny import make_adapter, make_core, make_model, sequence
+from tests.inference.engine.tiny import (
+    PAGE_BYTES,
+    check_idle,
+    check_pages,
+    make_adapter,
+    make_core,
+    make_model,
+    sequence,
+)
 
 RANKS = (1, 2, 3, 4, 6)  # of q and v: 1 to 5 pages of 2048 bytes
-
-
-class Prefixes:
-    """Pages of ended requests, kept as the radix tree would keep them."""
-
-    def __init__(self, pool: PagePool) -> None:
-        self.pool, self.pages = pool, list[int]()
-        pool.add_reclaimer(Order.PREFIXES, self)
-
-    @property
-    def reclaimable(self) -> int:
-        return len(self.pages)
-
-    def reclaim(self, pages: int) -> int:
-        given, self.pages = self.pages[:pages], self.pages[pages:]
-        self.pool.release(given)
-        return len(given)
-
-    def keep(self, pages: int) -> None:
-        self.pages += self.pool.alloc(min(pages, self.pool.free))
 
 
 def without_arithmetic(core: EngineCore) -> EngineCore:
@@ -64,7 +55,7 @@ def without_arithmetic(core: EngineCore) -> EngineCore:
         return torch.zeros(sum(len(chunk.ids) for chunk in chunks), 1)
 
     core.model.forward = forward  # type: ignore[method-assign, assignment]
-    core.model.logits = lambda states: torch.nn.functional.one_hot(torch.full((len(states),), 7), 300).float()  # type: ignore[method-assign]
+    core.model.best = lambda states: (torch.full((len(states),), 7), torch.ones(len(states)))  # type: ignore[method-assign]
     return core
 
 
@@ -87,7 +78,6 @@ class PoolMachine(RuleBasedStateMachine):
         )
         self.pager = HandPager(self.core.model_config, self.core.pool)
         self.core.adapter_store.residency._pager = self.pager
-        self.prefixes = Prefixes(self.core.pool)
         self.open: set[str] = set()
         self.added = 0
         for i in range(len(RANKS)):
@@ -106,10 +96,16 @@ class PoolMachine(RuleBasedStateMachine):
             if output.finish_reason:
                 self.open.remove(output.seq_id)
 
-    @rule(adapter=st.integers(-1, len(RANKS) - 1), prompt=st.integers(1, 70), output=st.integers(1, 30))
-    def arrive(self, adapter: int, prompt: int, output: int) -> None:
+    @rule(
+        adapter=st.integers(-1, len(RANKS) - 1),
+        prompt=st.integers(1, 70),
+        token=st.integers(5, 8),
+        output=st.integers(1, 30),
+    )
+    def arrive(self, adapter: int, prompt: int, token: int, output: int) -> None:
+        """Prompts of the same token begin alike."""
         name = None if adapter < 0 else f"a{adapter}"
-        seq = sequence(f"r{self.added}", [5] * prompt, name, client=f"c{self.added % 3}", max_tokens=output)
+        seq = sequence(f"r{self.added}", [token] * prompt, name, client=f"c{self.added % 3}", max_tokens=output)
         self.added += 1
         try:
             assert self.core.add(seq, 0.0).accepted
@@ -146,10 +142,6 @@ class PoolMachine(RuleBasedStateMachine):
     def load(self, which: int) -> None:
         self.register(which)
 
-    @rule(pages=st.integers(1, 10))
-    def prefixes_are_kept(self, pages: int) -> None:
-        self.prefixes.keep(pages)
-
     @rule(pages=st.integers(1, 30))
     def evict(self, pages: int) -> None:
         self.core.pool.make_room(pages)
@@ -158,9 +150,7 @@ class PoolMachine(RuleBasedStateMachine):
     def every_page_has_its_owners(self) -> None:
         if not hasattr(self, "core"):
             return
-        running = [seq.pages for seq in self.core._batch.running.values()]
-        owners = [*running, self.prefixes.pages, *self.core.adapter_store.held_pages()]
-        assert self.core.pool.leaks(owners) == []
+        check_pages(self.core)
         used = {a.key for a in map(self.core.adapter_store._of.get, self.core._batch.running) if a is not None}
         assert not used & self.core.adapter_store.residency._idle.keys(), "an adapter in use is never idle"
 
@@ -174,11 +164,10 @@ class PoolMachine(RuleBasedStateMachine):
             self.pager.finish_all()
             self.heard(self.core.step(0.0))
         assert not self.open and self.core.scheduler.waiting() == 0
-        assert self.core.pool.used == 0
         for name in self.core.adapters():
             self.core.unload_adapter(name)
         assert self.core.pool.held(Kind.ADAPTER) == 0
-        assert self.core.pool.leaks([self.prefixes.pages]) == []
+        check_idle(self.core)
 
 
 def test_something_can_always_go_on(root: Path) -> None:
@@ -187,45 +176,73 @@ def test_something_can_always_go_on(root: Path) -> None:
     run_state_machine_as_test(machine, settings=limits)
 
 
+class Traffic:
+    """Requests of a busy client and two quiet ones, each of which ends, is aborted, shed or refused; adapters that change."""
+
+    def __init__(self, core: EngineCore, root: Path, requests: int, seed: int) -> None:
+        self.core, self.root, self.left, self.rng = core, root, requests, random.Random(seed)
+        self.open: list[str] = []
+        self.fates = Counter[str]()
+        for i in range(len(RANKS)):
+            core.load_adapter(f"a{i}", root / f"a{i}")
+
+    def arrive(self) -> None:
+        """Prompts that may begin alike, most of them for an adapter."""
+        self.left -= 1
+        ids = [self.rng.randint(5, 7)] * self.rng.randint(1, 24) + self.rng.choices(
+            range(8, 300), k=self.rng.randint(0, 6)
+        )
+        adapter = self.rng.choice([None, *(f"a{i}" for i in range(len(RANKS)))])
+        client = self.rng.choice(["busy"] * 8 + ["quiet0", "quiet1"])
+        seq = sequence(f"r{self.left}", ids, adapter, client=client, max_tokens=self.rng.randint(1, 16))
+        if self.core.add(seq, 0.0).accepted:
+            self.open.append(seq.id)
+        else:
+            self.fates["refused"] += 1
+
+    def step(self) -> None:
+        for output in self.core.step(0.0):
+            if output.finish_reason:
+                self.open.remove(output.seq_id)
+                assert output.error is None or output.error.startswith("shed"), output.error
+                self.fates["shed" if output.error else "ended"] += 1
+
+    def disturb(self) -> None:
+        """An abort, or an adapter that is replaced while it is in use."""
+        if self.open and self.rng.random() < 0.1:
+            victim = self.rng.choice(self.open)
+            if self.core.abort(victim):  # not one that was shed and is still to be told
+                self.open.remove(victim)
+                self.fates["aborted"] += 1
+        if self.rng.random() < 0.02:
+            name = f"a{self.rng.randrange(len(RANKS))}"
+            self.core.unload_adapter(name)
+            self.core.load_adapter(name, self.root / name)
+
+
 @pytest.mark.slow
 def test_ten_thousand_requests_leave_nothing_behind(root: Path) -> None:
-    """Real copies by the copy thread, adapters of 1 to 5 pages in a pool of 40, aborts, unloads and reloads on the way."""
-    core = make_core(root / "model", pages=40, max_running=12, max_batch_tokens=200, threads=1)
-    prefixes, rng = Prefixes(core.pool), random.Random(20261125)
-    for i in range(len(RANKS)):
-        core.load_adapter(f"a{i}", root / f"a{i}")
-    added = ended = aborted = 0
-    open_ids: list[str] = []
-    while added < 10_000 or core.has_work():
-        while added < 10_000 and len(open_ids) < 24:
-            adapter = rng.choice([None, *(f"a{i}" for i in range(len(RANKS)))])
-            length, output = rng.randint(1, 30), rng.randint(1, 12)
-            if adapter in (None, *core.adapters()):
-                assert core.add(sequence(f"r{added}", [5] * length, adapter, max_tokens=output), 0.0).accepted
-                open_ids.append(f"r{added}")
-                added += 1
-        outputs = core.step(0.0)
-        assert all(output.error is None for output in outputs)
-        gone = {output.seq_id for output in outputs if output.finish_reason}
-        ended += len(gone)
-        open_ids = [seq_id for seq_id in open_ids if seq_id not in gone]
-        if open_ids and rng.random() < 0.3:
-            assert core.abort(open_ids.pop(rng.randrange(len(open_ids))))
-            aborted += 1
-        if rng.random() < 0.02:
-            which = rng.randrange(len(RANKS))
-            core.unload_adapter(f"a{which}")
-            core.load_adapter(f"a{which}", root / f"a{which}")
-        if rng.random() < 0.1:
-            prefixes.keep(rng.randint(1, 6))
-        if rng.random() < 0.02:
-            running = [seq.pages for seq in core._batch.running.values()]
-            assert core.pool.leaks([*running, prefixes.pages, *core.adapter_store.held_pages()]) == []
-    stats = core.stats()
-    assert ended + aborted == 10_000 and aborted > 200
-    assert stats["preemptions_total"] > 0 and stats["adapter_evictions_total"] > 100, "they did compete"
-    assert core.pool.used == 0 and core.scheduler.waiting() == 0
+    """The real model and the copy thread, adapters of 1 to 5 pages in a pool of 40."""
+    config = EngineConfig(
+        root / "model", page_tokens=4, pool_bytes=41 * PAGE_BYTES, max_running=12, max_batch_tokens=200, threads=1
+    )
+    core = EngineCore(config, make_scheduler(max_waiting_per_client=14, max_waiting=16))
+    traffic = Traffic(core, root, 10_000, seed=20261125)
+    while traffic.left or core.has_work():
+        burst = 20 if traffic.rng.random() < 0.01 else 1
+        while traffic.left and (burst > 1 or core.stats()["waiting"] < 8):
+            traffic.arrive()
+            burst -= 1
+        traffic.step()
+        traffic.disturb()
+        if traffic.rng.random() < 0.02:
+            check_pages(core)
+    stats, fates = core.stats(), traffic.fates
+    assert sum(fates.values()) == 10_000 and not traffic.open
+    assert min(fates[fate] for fate in ("aborted", "shed", "refused")) > 100 and fates["ended"] > 6000, fates
+    assert stats["preemptions_total"] > 20 and stats["adapter_evictions_total"] > 100, "they did compete"
+    assert stats["cached_tokens_total"] > 1000 and stats["evicted_tokens_total"] > 1000
     for name in core.adapters():
         core.unload_adapter(name)
-    assert core.pool.leaks([prefixes.pages]) == [] and core.pool.held(Kind.ADAPTER) == 0
-    assert core.adapter_store.cache.nbytes == 0
+    check_idle(core)
+    assert core.pool.held(Kind.ADAPTER) == core.adapter_store.cache.nbytes == 0
