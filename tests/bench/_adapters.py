@@ -13,12 +13,8 @@ import numpy as np
 from inference.engine.lora import MODULES, dims
 from inference.engine.weights import ModelConfig
 
-RANKS = (
-    16,
-    64,
-    32,
-    8,
-)  # of adapter i: RANKS[i % 4]; in this order 5 and 2,000 adapters have nearly the same mean rank in use
+# Of adapter i: RANKS[i % 4]; in this order 5 and 2,000 adapters have nearly the same mean rank in use.
+RANKS = (16, 64, 32, 8)
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")  # those of S-LoRA's settings
 SPREAD = 0.02
 
