@@ -63,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
     bounds.add_argument("--max-running", type=int, default=32, help="sequences in the batch (default %(default)s)")
     bounds.add_argument("--max-batch-tokens", type=int, help="tokens of one step (default 128 on cpu, 2048 on cuda)")
     bounds.add_argument("--max-context", type=int, help="prompt + reply in tokens (default: the model's)")
-    bounds.add_argument("--max-adapters", type=int, default=4096, help="registered at once (default %(default)s)")
+    bounds.add_argument(
+        "--max-adapters", dest="registered", type=int, default=4096, help="registered at once (default %(default)s)"
+    )
     bounds.add_argument("--max-adapter-rank", type=int, default=64, help="largest rank taken (default %(default)s)")
     bounds.add_argument(
         "--adapter-cache-mb", type=int, default=256, help="adapters kept in host memory (default %(default)s)"
@@ -143,7 +145,7 @@ def load(args: argparse.Namespace, key: str, adapters: dict[str, Path]) -> Engin
         max_batch_tokens=args.max_batch_tokens,
         max_running=args.max_running,
         max_context=args.max_context,
-        max_adapters=args.max_adapters,
+        max_adapters=args.registered,
         radix=args.radix == "on",
         max_adapter_rank=args.max_adapter_rank,
         adapter_cache_bytes=args.adapter_cache_mb * MIB,

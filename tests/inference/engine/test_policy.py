@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from inference.engine import policy
-from inference.engine.__main__ import main
+from inference.engine.__main__ import main, parser
 from inference.engine.config import ConfigError
 from inference.scheduler.cost import profiled
 from inference.scheduler.lengths import Credible, Predicted
@@ -32,6 +32,15 @@ def test_the_default_is_vtc_with_slack_locality_and_predicted_lengths() -> None:
     assert (room.max_waiting_per_client, room.max_waiting, room._halves.hold_s) == (8, 512, 0.05)
     assert room._abort is None
     assert room.order._prices == {ServiceClass.BATTLE: 1, ServiceClass.EXAM: 4, ServiceClass.SIMULATION: 4}
+
+
+def test_no_flag_of_the_engine_is_taken_for_one_of_the_queue() -> None:
+    """Two flags that share a destination: the bound on registered adapters once switched clustering on."""
+    actions = parser()._actions
+    assert len({action.dest for action in actions}) == len(actions)
+    for name in ("fcfs", "vtc_locality"):
+        scheduler = policy.scheduler_of(parser().parse_args(["--model", "m", "--scheduler", name]))
+        assert isinstance(scheduler, WaitingRoom) and getattr(scheduler.order, "max_adapters", None) is None
 
 
 def test_every_flag_of_the_frame_reaches_it() -> None:
