@@ -57,6 +57,7 @@ class Simulator:
             self._arrivals.append(r)
         while self._arrivals or self._waiting or self._running:
             self._deliver()
+            self._expire()
             admitted = self._may_admit() and self._admit()
             if self._running:
                 self._decode()
@@ -96,6 +97,14 @@ class Simulator:
                 del self._waiting[victim.id]
                 if self.observer:
                     self.observer.left(victim, self.now)
+
+    def _expire(self) -> None:
+        """Early abort: whom the scheduler gives up on."""
+        for r in self.scheduler.expired(self.now):
+            self._served[r.id].refused = "aborted"
+            del self._waiting[r.id]
+            if self.observer:
+                self.observer.left(r, self.now)
 
     def _idle(self) -> None:
         """Nothing runs: on to the next arrival or to what the scheduler asked for."""

@@ -151,3 +151,16 @@ def test_a_policy_that_starts_nothing_on_an_idle_engine_is_an_error() -> None:
     scheduler.peek = lambda fits, cached_len, now: ()  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="the policy starts none"):
         Simulator(scheduler, EngineModel()).run([Job(0.0, "a", 4, 4)])
+
+
+def test_early_abort_drops_what_would_come_too_late_and_the_rest_comes_in_time() -> None:
+    """The published bursts of S-LoRA (tests/bench/_slo.py): nobody is served late for one that is given up."""
+    jobs = [Job(0.1 * i, f"c{i}", 4, 20) for i in range(12)]
+    scheduler = make_scheduler("fcfs", slo_s=6.0, max_waiting=99)
+    result = Simulator(scheduler, EngineModel(pool_tokens=100, profile=CostProfile(0.1, 0.1, 0.0, 0.1))).run(jobs)
+    aborted = [served for served in result.served if served.refused == "aborted"]
+    assert aborted and len(aborted) < len(jobs) and scheduler.waiting() == 0
+    assert all(served.first_token is None for served in aborted)
+    kept = [served for served in result.served if not served.refused]
+    assert all(served.first_token is not None and served.first_token - served.job.at <= 6.0 for served in kept)
+    assert all(served.end is not None for served in kept)
