@@ -73,7 +73,7 @@ $(PEERS)/.installed: requirements/peers.txt | $(VENV)/bin/python
 BENCH_PEERS := .venv-vllm .venv-llama .venv-peft
 
 .PHONY: bench-peers
-bench-peers: $(BENCH_PEERS:=/.installed) ## other engines for benchmarks to measure (optional; 25 minutes, 6 GB)
+bench-peers: $(BENCH_PEERS:=/.installed) ## other engines for benchmarks to measure (optional; 25 minutes, 3.3 GB)
 
 $(BENCH_PEERS:=/.installed): .venv-%/.installed: requirements/bench-%.txt | $(VENV)/bin/python
 	@if [ "$$(cat $@ 2>/dev/null)" != "$$(sha256sum < $<)" ]; then set -x; \
