@@ -1,4 +1,7 @@
-"""Who has the largest backlog: the question asked when a full queue must shed, answered without a search over all."""
+"""Who has the largest backlog: the question asked when a full queue must shed, answered without a search over all.
+
+Tests: tests/inference/scheduler/test_backlog.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What service costs (VTC, OSDI'24, section 3.1 and appendix B.2: any h(input, output) that grows with both).
 
 A counter is charged the differences of h, so that a request has paid exactly h(its input, its output) when it ends.
+Tests: tests/inference/scheduler/test_cost.py.
 """
 
 from __future__ import annotations

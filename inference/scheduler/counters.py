@@ -6,7 +6,7 @@ client that names none) and to the clients of a group, so fresh cookies earn no 
 the lift never sets a counter further below what has been the least one than refunds may take it, so that refunds of many
 cannot add up; counters of clients that have nothing here are bounded in number, the longest idle forgotten first, which by
 the lift costs nothing once the others have passed it.
-Tests: tests/inference/scheduler/test_counters.py, test_vtc.py.
+Tests: tests/inference/scheduler/test_counters.py, test_nesting.py, test_vtc_reference.py.
 """
 
 from __future__ import annotations

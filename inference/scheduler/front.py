@@ -1,4 +1,7 @@
-"""Units that have had their turn and wait all the same: preempted requests, and halves of a pair that goes one by one."""
+"""Units that have had their turn and wait all the same: preempted requests, and halves of a pair that goes one by one.
+
+Tests: tests/inference/scheduler/test_front_and_halves.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pairs of which one half has come: how long it waits for the other, and what happens if that comes too late."""
+"""Pairs of which one half has come: how long it waits for the other, and what happens if that comes too late.
+
+Tests: tests/inference/scheduler/test_front_and_halves.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What each client has received and how long it waited: for `/metrics` (aggregates) and the operators' page (top 50)."""
+"""What each client has received and how long it waited: for `/metrics` (aggregates) and the operators' page (top 50).
+
+Tests: tests/inference/scheduler/test_ledger.py, test_figures.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Longest prefix match (SGLang, NeurIPS'24, section 3): of some units, the one of which most is in the prefix cache."""
+"""Longest prefix match (SGLang, NeurIPS'24, section 3): of some units, the one of which most is in the prefix cache.
+
+Tests: tests/inference/scheduler/test_matching.py.
+"""
 
 from __future__ import annotations
 

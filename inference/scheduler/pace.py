@@ -1,4 +1,7 @@
-"""How fast the queue moves: a smoothed interval between admissions, for the queue display and Retry-After."""
+"""How fast the queue moves: a smoothed interval between admissions, for the queue display and Retry-After.
+
+Tests: tests/inference/scheduler/test_ledger.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Policies by name, so that the engine's command line and `dispatch` choose one in the same words."""
+"""Policies by name, so that the engine's command line and `dispatch` choose one in the same words.
+
+Tests: tests/inference/engine/test_policy.py, tests/inference/scheduler/test_round_robin.py.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A visitor with many cookies shares what one visitor gets. Between two turns of a client that always waits, each other group
 of its class has at most one. If the head does not fit, nothing is skipped: a large request is never starved by small ones.
-Tests: tests/inference/scheduler/test_round_robin.py.
+Tests: tests/inference/scheduler/test_round_robin.py, test_round_robin_properties.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What is admitted at once: a request, or a pair; and one client's queue of them."""
+"""What is admitted at once: a request, or a pair; and one client's queue of them.
+
+Tests: tests/inference/scheduler/test_unit_queue.py, test_step_costs.py.
+"""
 
 from __future__ import annotations
 

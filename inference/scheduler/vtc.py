@@ -8,7 +8,8 @@ Differs: counters nest group -> client (counters.py); the weight belongs to the 
 cost; equal counters take turns; what was preempted is not charged again; `order` sorts inside one client.
 Bound: two clients (of one group, or alone in theirs) that always wait differ by at most 2U in any interval,
 U = max(w_p x largest input, w_q x pool tokens); docs/scheduling.md has the proof and what it asks of the memory test.
-Tests: tests/inference/scheduler/test_vtc.py, test_vtc_properties.py.
+Tests: tests/inference/scheduler/test_vtc_reference.py (algorithm 2 as printed), test_vtc.py, test_vtc_properties.py,
+test_nesting.py.
 """
 
 from __future__ import annotations

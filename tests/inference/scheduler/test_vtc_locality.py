@@ -1,20 +1,16 @@
-"""VTC + slack locality by example, its guards against starvation, and what a step costs. The bound: test_vtc_properties.py."""
+"""VTC + slack locality by example; its guards against starvation. Bound: test_vtc_properties.py, costs: test_step_costs.py."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable
-from types import FrameType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.scheduler.protocol import Request
-from inference.scheduler.registry import POLICIES
 from inference.scheduler.room import WaitingRoom
-from tests.inference.scheduler.driving import OUTPUT_LEN, arrive, pair, request, room
+from tests.inference.scheduler.driving import arrive, pair, request, room
 
 Cache = dict[str | None, int]
 
@@ -278,65 +274,6 @@ def test_who_comes_back_is_passed_by_nobody_who_has_been_waiting() -> None:
     friend = request("friend", "flat", input_len=50, prefix="hot", arrival=31.0)
     arrive(s, friend)
     assert admit(s, {"hot": 50}) == (friend,), "among those who have come the longest prefix goes first"
-
-
-# -- what a step costs -------------------------------------------------------------------------------------------------
-
-
-def calls(step: Callable[[], object]) -> int:
-    """Python and C functions called: work that no load on the machine changes."""
-    number = 0
-
-    def count(frame: FrameType, event: str, arg: object) -> None:
-        nonlocal number
-        number += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        step()
-    finally:
-        sys.setprofile(None)
-    return number
-
-
-def work(name: str, waiting: int, clients: int) -> float:
-    """Calls of one request's life, with so many waiting: arrival, choice, admission, 10 tokens, end; mean of 20."""
-    s = room(name, **({"per_minute": 10**6} if name == "rpm" else {}))
-    for i in range(waiting):
-        who = f"c{i % clients}", f"g{i % clients % 97}"
-        arrive(s, request(*who, input_len=20 + i % 7, arrival=float(i), prefix=f"p{i % 5}", meta={OUTPUT_LEN: 10}))
-    for _ in range(30):
-        admit(s)
-
-    def life() -> None:
-        arrive(s, request("c1", "g1", input_len=20, arrival=1e6, meta={OUTPUT_LEN: 10}))
-        (r,) = s.peek(lambda rs: True, lambda r: 0, 1.0)
-        s.admitted(r, r.input_len)
-        for _ in range(10):
-            s.decoded(r, 1)
-        s.finished(r)
-
-    return sum(calls(life) for _ in range(20)) / 20
-
-
-FAIR = sorted(set(POLICIES) - {"lpm", "dlpm"})  # the two look at all that wait, and say so
-
-
-@pytest.mark.parametrize("name", FAIR)
-@pytest.mark.parametrize("clients", [40, 1000])
-def test_a_step_costs_the_same_with_ten_times_as_many_waiting(name: str, clients: int) -> None:
-    few, many = work(name, 1000, clients), work(name, 10_000, clients)
-    assert many <= 1.5 * few + 50, f"{few:.0f} calls with 1,000 waiting, {many:.0f} with 10,000"
-
-
-def test_look_ups_are_bounded_whatever_waits() -> None:
-    s = room("vtc_locality", candidates=32, slack=1e9)
-    arrive(s, *(request(f"c{i % 500}", f"g{i % 50}", input_len=9, arrival=float(i)) for i in range(5000)))
-    for _ in range(5):
-        looked: list[Request] = []
-        unit = s.peek(lambda rs: True, lambda r: looked.append(r) or 0, 1.0)  # type: ignore[func-returns-value]
-        assert 16 <= len(looked) <= 32
-        s.admitted(unit[0], 9)
 
 
 def test_options_are_checked() -> None:
