@@ -19,6 +19,7 @@ from inference.client import Client, ClientLimits, Pace, UpstreamFailed
 from inference.events import Event, GenerationFailed, Wanted
 from inference.health import Health
 from inference.lane import Lane
+from inference.scheduler.protocol import ClientFigures
 from inference.scheduler.registry import DISPATCH_POLICY, make_scheduler
 from inference.target import Target
 
@@ -124,6 +125,11 @@ class Dispatcher:
             }
             for key, lane in self._lanes.items()
         }
+
+    def clients(self, limit: int) -> dict[str, list[ClientFigures]]:
+        """Per deployment whose queue is here the `limit` most served clients; those that schedule for themselves know theirs."""
+        lanes = ((str(key), lane) for key, lane in self._lanes.items() if not lane.target.has_scheduler)
+        return {key: found for key, lane in lanes if (found := lane.scheduler.clients(limit))}
 
     # --- choosing -------------------------------------------------------------------------------------------------
 

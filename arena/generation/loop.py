@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import asdict
 from functools import cache, partial
 from typing import cast
 from uuid import UUID, uuid4
@@ -22,7 +23,7 @@ from arena.aio import in_db
 from arena.generation import control, sweeper
 from arena.generation.pulse import Pulse
 from arena.generation.run import TurnRun
-from arena.operations import heartbeat
+from arena.operations import heartbeat, queues
 from arena.streams import events
 from arena.streams.publish import Publisher, connect
 from arena.turns import LeaseLost
@@ -219,7 +220,9 @@ class GenerationLoop:
     def figures(self) -> dict[str, object]:
         """What only this process knows, for operators."""
         own = {"open_turns": len(self.tasks), "leases_lost": self.leases_lost, "room": settings.OPEN_TURNS}
-        return own | self.publisher.figures() | {"lanes": self.dispatcher.figures()}
+        kept = self.dispatcher.clients(queues.TOP)
+        told = {deployment: queues.rows(map(asdict, clients)) for deployment, clients in kept.items()}
+        return own | self.publisher.figures() | {"lanes": self.dispatcher.figures(), "queues": told}
 
     async def _drain(self, timeout_s: float) -> None:
         self.draining = True

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 from django.conf import settings
 from prometheus_client.parser import text_string_to_metric_families
 
+from arena.operations import queues
 from inference.models import EndpointKind, EngineEndpoint
 from inference.sealed import WrongSealKey
 from inference.target import UNIX
@@ -58,16 +60,33 @@ async def _health(session: aiohttp.ClientSession, root: str) -> str:
         return "up" if response.status == 200 else "draining" if response.status == 503 else "down"
 
 
-async def _figures(session: aiohttp.ClientSession, root: str, endpoint: EngineEndpoint) -> dict[str, float]:
-    """What its /metrics tells; nothing when it has none or does not like our key. A slow page does not make it down."""
-    try:
-        key = key_of(endpoint)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with session.get(f"{root}/metrics", headers=headers, allow_redirects=False) as response:
-            page = await response.content.read(PAGE_BYTES) if response.status == 200 else b""
-        return parse(page.decode("utf-8", "replace"))
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError, WrongSealKey):
-        return {}
+async def _figures(session: aiohttp.ClientSession, root: str, endpoint: EngineEndpoint) -> dict[str, Any]:
+    """What its /metrics and, if it schedules, its /clients tell; nothing of a page that it has not or that does not like our key.
+
+    A slow page does not make it down.
+    """
+    found: dict[str, Any] = {}
+    with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError, WrongSealKey):
+        found |= parse((await _page(session, f"{root}/metrics", endpoint)).decode("utf-8", "replace"))
+        if endpoint.kind == EndpointKind.ENGINE and (told := await _page(session, f"{root}/clients", endpoint)):
+            found["queue"] = queues.parse(told)
+    return found
+
+
+async def _page(session: aiohttp.ClientSession, url: str, endpoint: EngineEndpoint) -> bytes:
+    """At most PAGE_BYTES of a page behind the endpoint's key; empty when it is not given."""
+    key = key_of(endpoint)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with session.get(url, headers=headers, allow_redirects=False) as response:
+        if response.status != 200:
+            return b""
+        chunks, left = [], PAGE_BYTES
+        async for chunk in response.content.iter_any():
+            chunks.append(chunk[:left])
+            left -= len(chunks[-1])
+            if not left:
+                break
+        return b"".join(chunks)
 
 
 def parse(page: str) -> dict[str, float]:

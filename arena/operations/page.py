@@ -37,6 +37,7 @@ def context() -> dict[str, Any]:
     hour = data["hour"]
     shown |= {"data": data, "at": datetime.fromisoformat(data["at"]), "hour_at": datetime.fromisoformat(hour["at"])}
     shown["engines"] = engines(data)
+    shown["queues"] = queues(data, beats)
     shown["latency"] = latency(data, beats)
     shown["chart"] = chart(hour["hours"])
     shown["backlog"] = [(words, data["backlog"][key]) for key, words in BACKLOGS.items()]
@@ -80,6 +81,17 @@ def engines(data: dict[str, Any]) -> list[dict[str, Any]]:
         over = spent["cap"] is not None and spent["cost"] >= spent["cap"]
         filled = {"share": share, "meter": str(round(share or 0))}
         shown.append(row | filled | {"words": STATES[row["state"]], "spent": spent, "over": over})
+    return shown
+
+
+def queues(data: dict[str, Any], beats: list[Beat]) -> list[dict[str, Any]]:
+    """Schedulers with the clients that they have served: the engines' own, and the workers' for endpoints without one."""
+    shown = [{"label": row["name"]} | row["queue"] for row in data["engines"] if row.get("queue")]
+    for beat in beats:
+        if beat.alive:
+            for deployment, rows in beat.figures.get("queues", {}).items():
+                label = f"{label_of(deployment, data['deployments'])} ({beat.instance})"
+                shown.append({"label": label, "policy": "", "rows": rows})
     return shown
 
 

@@ -139,4 +139,13 @@ async def test_service_is_counted_in_tokens(url: str) -> None:
     async with dispatching(target(url, "stub?n=10&rate=0")) as dispatcher:
         await collect(dispatcher.stream(wanted(client="c", prompt="x" * 400)))
         service = next(iter(dispatcher._lanes.values())).scheduler.service()
+        (clients,) = dispatcher.clients(50).values()
+        assert dispatcher.clients(0) == {}
     assert service == {"c": 104 + 2 * 10}
+    assert [(told.client, told.service, told.waiting, told.admissions) for told in clients] == [("c", 124, 0, 1)]
+
+
+async def test_clients_of_an_endpoint_that_schedules_are_not_told_twice(url: str) -> None:
+    async with dispatching(target(url, "stub?n=1&rate=0", has_scheduler=True)) as dispatcher:
+        await collect(dispatcher.stream(wanted(client="c")))
+        assert dispatcher.clients(50) == {}

@@ -1,5 +1,6 @@
 """Operators, and an installation in which something of everything has happened."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from django.test import Client
 
 from arena import clock, logs
 from arena.models import GateBlock, Job, Reply
-from arena.operations import computing, counters, heartbeat
+from arena.operations import computing, counters, heartbeat, queues
 from inference.models import Deployment, EngineEndpoint, Spend
 from tests import factories
 from tests.arena.views_help import Person, url
@@ -58,6 +59,10 @@ def busy(valkey: redis.Redis, monkeypatch: Any, engine: dict[str, Any] | None = 
 ENGINE = {
     "name": "stub", "kind": "engine", "state": "up", "running": 2, "waiting": 1, "pages": 100, "pages_used": 40,
     "output_tokens": 600, "fairness": 0.9, "clients": 3, "largest_share": 0.5,
+    "queue": queues.parse(json.dumps({"policy": "vtc_locality", "clients": [
+        {"client": "visitor:0199e5a0-0000-7000-8000-000000000001", "group": "k1-00112233445566778899", "service": 1234.0,
+         "counter": 56789.5, "group_counter": 4321.0, "waiting": 7, "admissions": 11, "mean_wait_s": 0.125, "longest_wait_s": 2.5},
+    ]}).encode()),
 }  # fmt: skip
 
 
@@ -74,6 +79,7 @@ def beats(monkeypatch: Any, deployment: str) -> None:
         "worker-generate": {
             "open_turns": 1, "room": 600, "leases_lost": 2, "events": 50, "losses": 1, "flush_s": 0.002,
             "lanes": {deployment: {"running": 2, "waiting": 1, "open": 0}},
+            "queues": {deployment: queues.rows([{"client": "exam:5", "group": "exam:5", "service": 77, "waiting": 1}])},
         },
         "worker-batch": {},
         "beat": {},

@@ -9,7 +9,7 @@ import redis
 from django.test import Client
 
 from arena.models import Visitor
-from arena.operations import heartbeat, hour, now, page, snapshot
+from arena.operations import heartbeat, hour, now, page, queues, snapshot
 from arena.operations.computing import message
 from tests import factories
 from tests.arena.operations.help import ENGINE, PROMPT, busy, staff
@@ -46,6 +46,36 @@ def test_it_shows_what_happens(valkey: redis.Redis, monkeypatch: pytest.MonkeyPa
     assert "worker-long never" in shown.replace("silent ", "") or "worker-long silent never" in shown
     assert "A process is silent" not in shown, "worker-long is not vital"
     assert re.search(r"valkey pid 1 alive", shown)
+
+
+def test_it_shows_whom_each_scheduler_serves(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(valkey, monkeypatch)
+    shown = text_of(staff().get("/ops"))
+    (name,) = [row["name"] for row in ENGINE["queue"]["rows"]]
+    assert "stub · vtc_locality 1" in shown
+    assert f"{name} k1-00112233 1,234 56,790 4,321 7 11 0.13 s 2.50 s" in shown
+    assert re.search(r"stub-fast on stub \(\S+\) 1 .* exam:5 - 77 – – 1 – – –", shown), (
+        "the worker's own, for an endpoint without one"
+    )
+
+
+def test_an_engines_clients_are_read_with_care() -> None:
+    visitor = "0199e5a0-0000-7000-8000-000000000001"
+    row = {
+        "client": f"visitor:{visitor}",
+        "group": "k1-0123456789abcdef",
+        "service": 1e20,
+        "waiting": True,
+        "counter": "7",
+    }
+    told = queues.parse(json.dumps({"clients": [row] * 60, "policy": "p" * 99, "more": 1}).encode())
+    assert len(told["rows"]) == 50 and len(told["policy"]) == 40
+    assert told["rows"][0]["name"] == hour.client_name(visitor)["name"], "the name of the hour's table"
+    assert {told["rows"][0][key] for key in queues.NUMBERS} == {None}
+    assert told["rows"][0]["group"] == "k1-01234567" and visitor not in json.dumps(told)
+    for garbage in (b"", b"[]", b"{}", b'{"clients": [7]}', b'{"clients": [{"client": 7}]}', b"\xff"):
+        with pytest.raises(ValueError):
+            queues.parse(garbage)
 
 
 def test_a_fragment_is_the_figures_alone(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
