@@ -1,6 +1,7 @@
 """Whom each scheduler serves and who waits for it: the rows of its most served clients, under names that find nobody.
 
-Our engine tells them at /clients, behind its key; for endpoints without a scheduler the workers tell their own (`inference/lane.py`).
+Our engine tells them at /clients, behind its key; for endpoints without a scheduler the workers tell their own
+(`inference/lane.py`).
 """
 
 import json

@@ -61,7 +61,8 @@ ENGINE = {
     "output_tokens": 600, "fairness": 0.9, "clients": 3, "largest_share": 0.5,
     "queue": queues.parse(json.dumps({"policy": "vtc_locality", "clients": [
         {"client": "visitor:0199e5a0-0000-7000-8000-000000000001", "group": "k1-00112233445566778899", "service": 1234.0,
-         "counter": 56789.5, "group_counter": 4321.0, "waiting": 7, "admissions": 11, "mean_wait_s": 0.125, "longest_wait_s": 2.5},
+         "counter": 56789.5, "group_counter": 4321.0, "waiting": 7, "admissions": 11,
+         "mean_wait_s": 0.125, "longest_wait_s": 2.5},
     ]}).encode()),
 }  # fmt: skip
 
