@@ -6,6 +6,7 @@ that ratings (`rank`) and housekeeping (`default`: the turn sweeper) need; a sha
 """
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +72,11 @@ def engine_adapters(model: Path, home: Path = paths.PROJECT) -> tuple[str, ...]:
     return ("--adapters-dir", folder) if folder else ()
 
 
+def engine_flags() -> tuple[str, ...]:
+    """AGON_ENGINE_FLAGS: what an operator adds to the engine's command line, as in a shell. The last of equal flags counts."""
+    return tuple(shlex.split(os.environ.get("AGON_ENGINE_FLAGS") or ""))
+
+
 def engine_socket() -> Path:
     return paths.run_dir() / "engine.sock"
 
@@ -98,7 +104,8 @@ def engine(layout: Layout) -> Process:
         + (listens or ("--uds", str(path)))
         + engine_adapters(layout.engine_model, layout.home)
         + (() if listens else ("--key-file", str(paths.var_dir() / "engine.key")))
-        + ("--drain-timeout", f"{_drain_s():g}"),
+        + ("--drain-timeout", f"{_drain_s():g}")
+        + engine_flags(),
         ready=lambda: answers_http(address, "/health"),
         prepare=lambda: None if listens else path.unlink(missing_ok=True),
         stop_timeout_s=_drain_s() + 10,

@@ -31,7 +31,13 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 @pytest.fixture(autouse=True)
 def no_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AGON_ENGINE_MODEL", "AGON_ENGINE_ADAPTERS", "AGON_DRAIN_S", "AGON_VALKEY_MAXMEMORY"):
+    for name in (
+        "AGON_ENGINE_MODEL",
+        "AGON_ENGINE_ADAPTERS",
+        "AGON_ENGINE_FLAGS",
+        "AGON_DRAIN_S",
+        "AGON_VALKEY_MAXMEMORY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

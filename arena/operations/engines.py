@@ -27,6 +27,7 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "fairness": ("agon_engine_service_jain_index",),
     "clients": ("agon_engine_clients",),
     "largest_share": ("agon_engine_service_largest_share",),
+    "spread": ("agon_engine_counter_spread",),
 }
 
 
@@ -61,14 +62,14 @@ async def _health(session: aiohttp.ClientSession, root: str) -> str:
 
 
 async def _figures(session: aiohttp.ClientSession, root: str, endpoint: EngineEndpoint) -> dict[str, Any]:
-    """What its /metrics and, if it schedules, its /clients tell; nothing of a page that it has not or that does not like our key.
+    """What its /metrics and, if it schedules, its /v1/clients tell; nothing of a page that it has not or that does not like our key.
 
     A slow page does not make it down.
     """
     found: dict[str, Any] = {}
     with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError, WrongSealKey):
         found |= parse((await _page(session, f"{root}/metrics", endpoint)).decode("utf-8", "replace"))
-        if endpoint.kind == EndpointKind.ENGINE and (told := await _page(session, f"{root}/clients", endpoint)):
+        if endpoint.kind == EndpointKind.ENGINE and (told := await _page(session, f"{root}/v1/clients", endpoint)):
             found["queue"] = queues.parse(told)
     return found
 

@@ -127,6 +127,7 @@ def _of_endpoints(page: Page, data: dict[str, Any]) -> None:
         page.set("agon_endpoint_fairness", (name,), row.get("fairness"))
         page.set("agon_endpoint_clients", (name,), row.get("clients"))
         page.set("agon_endpoint_largest_share", (name,), row.get("largest_share"))
+        page.set("agon_endpoint_counter_spread", (name,), row.get("spread"))
         page.set("agon_engine_output_tokens_total", (name,), row.get("output_tokens"))
 
 

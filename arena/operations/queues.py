@@ -1,6 +1,6 @@
 """Whom each scheduler serves and who waits for it: the rows of its most served clients, under names that find nobody.
 
-Our engine tells them at /clients, behind its key; for endpoints without a scheduler the workers tell their own
+Our engine tells them at /v1/clients, behind its key; for endpoints without a scheduler the workers tell their own
 (`inference/lane.py`).
 """
 
@@ -18,7 +18,7 @@ WAITS = ("mean_wait_s", "longest_wait_s")  # from arrival to admission
 
 
 def parse(page: bytes) -> dict[str, Any]:
-    """An engine's /clients: {"policy", "rows"}. Raises ValueError for what is no such page."""
+    """An engine's /v1/clients: {"policy", "rows"}. Raises ValueError for what is no such page."""
     told = json.loads(page)
     if not isinstance(told, dict) or not isinstance(told.get("clients"), list):
         raise ValueError("no list of clients")

@@ -98,3 +98,11 @@ def test_the_process_table_follows(source: Path, tmp_path: Path, monkeypatch: py
     assert processes.engine_adapters(source) == ("--adapters-dir", "/own")
     monkeypatch.setenv("AGON_ENGINE_MODEL", "/other")
     assert processes.Layout().engine_model == Path("/other")
+
+
+def test_an_operator_adds_to_the_engines_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGON_ENGINE_FLAGS", "--scheduler fcfs --max-running 16 --name 'two words'")
+    argv = processes.engine(processes.Layout()).argv
+    assert argv[-6:] == ("--scheduler", "fcfs", "--max-running", "16", "--name", "two words")
+    monkeypatch.delenv("AGON_ENGINE_FLAGS")
+    assert processes.engine(processes.Layout()).argv[-2] == "--drain-timeout"
