@@ -177,7 +177,7 @@ class Stack:
     @contextmanager
     def environment(self) -> Iterator[None]:
         """This process computes the installation's paths and URLs."""
-        changes = {"AGON_VAR": str(self.var)}
+        changes = {"AGON_VAR": str(self.var), "AGON_ENGINE_FLAGS": self.extra_env.get("AGON_ENGINE_FLAGS", "")}
         old = {name: os.environ.get(name) for name in (*changes, "DATABASE_URL", "REDIS_URL")}
         models = os.environ.get("AGON_MODELS_DIR") or str(paths.PROJECT / "var" / "models")
         for name in old:

@@ -77,7 +77,11 @@ CATALOGUE = {
                 ("agon_endpoint_fairness", "endpoint", "Jain's index of service over clients, 1 = all alike."),
                 ("agon_endpoint_clients", "endpoint", "Fairness clients with service."),
                 ("agon_endpoint_largest_share", "endpoint", "Share of service of the most served client."),
-                ("agon_endpoint_counter_spread", "endpoint", "Largest difference of counters of groups that wait: what VTC bounds."),
+                (
+                    "agon_endpoint_counter_spread",
+                    "endpoint",
+                    "Largest difference of counters of groups that wait: what VTC bounds.",
+                ),
                 ("agon_spend_today", "endpoint", "Cost of this UTC day."),
                 ("agon_spend_cap", "endpoint", "Its daily cap, where there is one."),
                 ("agon_dispatch_requests", "deployment state", "Requests that workers have in flight and in line."),

@@ -4,7 +4,7 @@ The stack runs with the real engine and the demo's model, rate limits off, two a
 From one prefix FLOODERS cookies keep OPEN turns open together, each replaced by a new battle as soon as it ends; from the other
 a visitor asks one question after another, VISITS times. Replies are at most TOKENS long. Both policies see the same.
 
-- wait: from the arrival of the visitor's pair at the engine's scheduler to its admission, as the scheduler counts it (/v1/clients).
+- wait: from the arrival of the visitor's pair at the scheduler to its admission, as the engine tells it (/v1/clients).
 - bound: from that arrival until two more requests have completed (a pair needs two free slots), plus one step of the engine, on
   average. Completions are read off the engine's counters every POLL_S.
 - front: from the form's POST to that arrival: web, Celery, worker and HTTP client, where nothing may queue.
@@ -36,7 +36,8 @@ if not apps.ready:
 
 from django.db import connections  # noqa: E402
 
-from arena.models import Battle, Revision, Turn  # noqa: E402
+from arena import registry  # noqa: E402
+from arena.models import Battle, Contestant, Turn  # noqa: E402
 from arena.models.battles import TurnState  # noqa: E402
 from tests.bench._reader import TOKEN  # noqa: E402
 from tests.stack import ENGINE_KEY, Stack  # noqa: E402
@@ -224,7 +225,8 @@ def visits(policy: str, count: int, most: int = OPEN) -> list[Visit]:
     """`count` questions beside the flood, under one policy of the engine ("" = its default)."""
     flags = f"--max-running {RUNNING}" + (f" --scheduler {policy}" if policy else "")
     with Stack("real", ENV | {"AGON_ENGINE_FLAGS": flags}) as stack, stack.orm():
-        Revision.objects.update(max_tokens=TOKENS)
+        for contestant in list(Contestant.objects.drawable()):
+            registry.revise(contestant, max_tokens=TOKENS)
         flood, watch = Flood(stack.port, most), Watch(stack)
         watch.start()
         flood.start()
