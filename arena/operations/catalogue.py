@@ -80,7 +80,7 @@ CATALOGUE = {
                 (
                     "agon_endpoint_counter_spread",
                     "endpoint",
-                    "Largest difference of counters of groups that wait: what VTC bounds.",
+                    "Largest difference of counters of groups that wait.",
                 ),
                 ("agon_spend_today", "endpoint", "Cost of this UTC day."),
                 ("agon_spend_cap", "endpoint", "Its daily cap, where there is one."),

@@ -62,9 +62,9 @@ async def _health(session: aiohttp.ClientSession, root: str) -> str:
 
 
 async def _figures(session: aiohttp.ClientSession, root: str, endpoint: EngineEndpoint) -> dict[str, Any]:
-    """What its /metrics and, if it schedules, its /v1/clients tell; nothing of a page that it has not or that does not like our key.
+    """What its /metrics and, if it schedules, its /v1/clients tell.
 
-    A slow page does not make it down.
+    Nothing of a page that it has not or that does not like our key; a slow page does not make it down.
     """
     found: dict[str, Any] = {}
     with suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError, WrongSealKey):

@@ -221,8 +221,13 @@ def visit(visitor: Visitor, watch: Watch, number: int) -> Visit:
     return Visit(wait_s, second.at - arrived + admitted.step_s, arrived - posted)
 
 
-def visits(policy: str, count: int, most: int = OPEN) -> list[Visit]:
-    """`count` questions beside the flood, under one policy of the engine ("" = its default)."""
+def visits(
+    policy: str, count: int, most: int = OPEN, look: Callable[[Stack], None] = lambda stack: None
+) -> list[Visit]:
+    """`count` questions beside the flood, under one policy of the engine ("" = its default).
+
+    `look` is called before the first question and after the last.
+    """
     flags = f"--max-running {RUNNING}" + (f" --scheduler {policy}" if policy else "")
     with Stack("real", ENV | {"AGON_ENGINE_FLAGS": flags}) as stack, stack.orm():
         for contestant in list(Contestant.objects.drawable()):
@@ -234,7 +239,10 @@ def visits(policy: str, count: int, most: int = OPEN) -> list[Visit]:
             flood.full.wait(PATIENCE_S)
             watch.until(lambda note: note.running == RUNNING)
             visitor = Visitor(stack.port, VISIT_FROM)
-            return [visit(visitor, watch, number) for number in range(count)]
+            look(stack)
+            seen = [visit(visitor, watch, number) for number in range(count)]
+            look(stack)
+            return seen
         finally:
             flood.stop()
             watch.over.set()
