@@ -182,9 +182,17 @@ def test_rates_come_from_two_ticks(valkey: redis.Redis, monkeypatch: pytest.Monk
 def test_what_an_engine_tells_is_read_and_nonsense_is_not() -> None:
     from arena.operations.engines import parse
     from inference.engine.metrics import Metrics
+    from inference.scheduler.figures import Buckets
 
-    told = Metrics().text({"core_pages": 10, "core_pages_used": 4, "waiting_units": 2, "service_jain_index": 0.5}, {})
-    assert parse(told) == {"pages": 10, "pages_used": 4, "waiting": 2, "fairness": 0.5}
+    figures = {
+        "core_pages": 10,
+        "core_pages_used": 4,
+        "waiting_units": 2,
+        "service_jain_index": 0.5,
+        "counter_spread": 7,
+    }
+    told = Metrics().text(figures, {}, Buckets((1.0,)))
+    assert parse(told) == {"pages": 10, "pages_used": 4, "waiting": 2, "fairness": 0.5, "spread": 7}
     vllm = 'vllm:num_requests_running{model="a"} 2\nvllm:num_requests_running{model="b"} 3\n'
     assert parse(vllm) == {"running": 5}
     with pytest.raises(ValueError):
