@@ -178,11 +178,7 @@ class Siblings(Generic[N]):
 
     def snapshot(self) -> list[Entry]:
         """A heap of true entries, to be consumed."""
-        entries: list[Entry] = []
-        for entry in self._heap:
-            node = entry[2]
-            if entry is node.entry:
-                entries.append((node.counter, node.turn, node))
+        entries = [(node.counter, node.turn, node) for entry in self._heap if (node := entry[2]).entry is entry]
         heapify(entries)
         return entries
 
