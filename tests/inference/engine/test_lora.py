@@ -26,7 +26,7 @@ def merged(path: Path, adapter: Path, scale: float) -> Path:
     lora = load_file(adapter / "adapter_model.safetensors")
     for key in [key for key in lora if key.endswith("lora_A.weight")]:
         name = key.removeprefix("base_model.model.").replace("lora_A.", "")
-        weights[name] += lora[key.replace("lora_A", "lora_B")] @ lora[key] * scale
+        weights[name] += lora[key.replace("lora_A", "lora_B")].float() @ lora[key].float() * scale
     path.mkdir()
     (path / "config.json").write_text(json.dumps(CONFIG))
     save_file(weights, path / "model.safetensors")
