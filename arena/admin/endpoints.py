@@ -1,15 +1,18 @@
 """The admin of endpoints, deployments and adapters. It lives here because `inference` knows nothing of the audit trail."""
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
+from arena import audit
 from arena.admin.audited import AuditedAdmin
 from arena.admin.readonly import ReadOnlyAdmin
 from inference import spending
@@ -17,6 +20,11 @@ from inference.addresses import is_local
 from inference.forms import BOUNDS, SPOKEN, EndpointForm
 from inference.models import Adapter, Deployment, EngineEndpoint, Spend
 from inference.sealed import WrongSealKey
+
+DONE = {
+    "load": _("%(adapter)s is loaded on %(endpoint)s."),
+    "unload": _("%(adapter)s is gone from %(endpoint)s."),
+}
 
 
 def test_replies(
@@ -115,9 +123,48 @@ class DeploymentAdmin(AuditedAdmin):
 class AdapterAdmin(AuditedAdmin):
     list_display = ["name", "base_model", "path"]
     search_fields = ["name", "base_model"]
+    actions = ["load", "unload"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Adapter | None = None) -> list[str]:
         return ["name"] if obj else []
+
+    @admin.action(
+        description=_("Load into the engines of its base model, and list as a contestant"), permissions=["change"]
+    )
+    def load(self, request: HttpRequest, queryset: QuerySet[Adapter]) -> None:
+        from arena import adapters
+
+        self._on_engines(request, queryset, "load", lambda endpoint, name: adapters.load(endpoint, name, replace=True))
+
+    @admin.action(description=_("Unload from the engines of its base model"), permissions=["change"])
+    def unload(self, request: HttpRequest, queryset: QuerySet[Adapter]) -> None:
+        from arena import adapters
+
+        self._on_engines(request, queryset, "unload", adapters.unload)
+
+    def _on_engines(
+        self, request: HttpRequest, chosen: QuerySet[Adapter], verb: str, do: Callable[[EngineEndpoint, str], object]
+    ) -> None:
+        """Tell what became of each adapter on each engine; what was done leaves its trail."""
+        from arena.adapters import engines_of  # aiohttp is loaded by who streams, not by every web process
+        from inference.adapter_calls import AdapterRefused
+
+        for adapter in chosen:
+            endpoints = engines_of(adapter)
+            if not endpoints:
+                said = _("%(adapter)s: no enabled endpoint serves %(model)s.")
+                self.message_user(
+                    request, said % {"adapter": adapter.name, "model": adapter.base_model}, messages.WARNING
+                )
+            for endpoint in endpoints:
+                try:
+                    do(endpoint, adapter.name)
+                except (AdapterRefused, ValidationError, WrongSealKey) as error:
+                    why = "; ".join(error.messages) if isinstance(error, ValidationError) else str(error)
+                    self.message_user(request, f"{adapter.name}, {endpoint.name}: {why}", messages.ERROR)
+                    continue
+                audit.record(request.user, verb, adapter, after={"endpoint": endpoint.name})
+                self.message_user(request, DONE[verb] % {"adapter": adapter.name, "endpoint": endpoint.name})
 
 
 @admin.register(Spend)
