@@ -54,7 +54,7 @@ arena.voteevent            -          LD                          LD       LD
 auth.group                 -          -                           -        LDACX delete
 auth.user                  -          -                           -        LDACX delete
 datasets.release           -          LDA                         LD       LDA
-inference.adapter          -          LDACX delete                -        LDACX delete
+inference.adapter          -          LDACX delete,load,unload    -        LDACX delete,load,unload
 inference.deployment       -          LDACX delete,test           -        LDACX delete,test
 inference.engineendpoint   -          LDACX delete,test           -        LDACX delete,test
 inference.spend            -          LD                          -        LD
