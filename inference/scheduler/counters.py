@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from heapq import heapify, heappop, heappush, heapreplace
+from math import inf
 from typing import Generic, TypeVar
 
 from inference.scheduler.protocol import Request
@@ -176,11 +177,10 @@ class Siblings(Generic[N]):
             heappush(self._heap, node.entry)
         return found
 
-    def snapshot(self) -> list[Entry]:
-        """A heap of true entries, to be consumed."""
-        entries = [(node.counter, node.turn, node) for entry in self._heap if (node := entry[2]).entry is entry]
-        heapify(entries)
-        return entries
+    def snapshot(self, most: int | None = None) -> list[Entry]:
+        """A heap of true entries, to be consumed: all, or the `most` least. O(n), or O(most x log n)."""
+        nodes = (e[2] for e in self._heap if e[2].entry is e) if most is None else self.within(inf, most)
+        return sorted((node.counter, node.turn, node) for node in nodes)  # a sorted list is a heap
 
 
 class Counters:

@@ -125,10 +125,10 @@ class Drr(Order):
         tab = self._tabs.get(client)
         return None if tab is None else (-tab.deficit, -tab.deficit)
 
-    def line(self) -> Iterator[Unit]:
+    def line(self, most: int | None = None) -> Iterator[Unit]:
         """See `Order.line`: as if all were admitted at once, each charged its input."""
         turns = OrderedDict(
-            (client, (tab.deficit, tab.visited, tab.queue.in_line(self.newest_first)[::-1]))
+            (client, (tab.deficit, tab.visited, tab.queue.in_line(self.newest_first, most)[::-1]))
             for client, tab in self._rotation.items()
             if tab.queue
         )

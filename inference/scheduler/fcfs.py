@@ -59,8 +59,10 @@ class Fcfs(Order):
         ticket = self._tickets[-1 if self.newest_first else 0]
         return self._queues[ticket[2]].next(self.newest_first)
 
-    def line(self) -> Iterator[Unit]:
+    def line(self, most: int | None = None) -> Iterator[Unit]:
         """See `Order.line`."""
-        queues = {mine: iter(queue.in_line(self.newest_first)) for mine, queue in self._queues.items()}
+        queues: dict[Owner, Iterator[Unit]] = {}
         for _, _, mine in reversed(self._tickets) if self.newest_first else self._tickets:
+            if mine not in queues:
+                queues[mine] = iter(self._queues[mine].in_line(self.newest_first, most))
             yield next(queues[mine])

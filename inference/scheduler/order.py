@@ -66,8 +66,9 @@ class Order:
         """The unit to admit next, or None when none is ready. It is not skipped if it does not fit."""
         raise NotImplementedError
 
-    def line(self) -> Iterator[Unit]:
-        """The order of admission if nothing else happened, as far as it can be told; lazy, changes nothing."""
+    def line(self, most: int | None = None) -> Iterator[Unit]:
+        """The order of admission if nothing else happened, as far as it can be told; lazy, changes nothing. Whoever wants only
+        the first `most` says so, and the policy need not look at all."""
         raise NotImplementedError
 
     def refuse(self, r: Request, now: float) -> tuple[str, float] | None:

@@ -262,12 +262,12 @@ class WaitingRoom:
         self._ledger.serve(client, n)
         self.order.add_service(client, n)
 
-    def _line(self) -> Iterator[Unit]:
-        return chain(self._front.line(), self.order.line())
+    def _line(self, most: int | None = None) -> Iterator[Unit]:
+        return chain(self._front.line(), self.order.line(most))
 
     def upcoming(self, n: int) -> list[Request]:
         """See `Scheduler.upcoming`."""
-        return list(islice((r for unit in self._line() for r in unit.requests), n))
+        return list(islice((r for unit in self._line(n) for r in unit.requests), n))
 
     def position(self, r: Request) -> int:
         """See `Scheduler.position`. All positions are computed at once and kept until the queue changes."""

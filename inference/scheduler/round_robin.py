@@ -109,7 +109,7 @@ class Rotation(Order):
         """See `Order.start`."""
         self.lanes[unit.head.klass].advance(unit)
 
-    def line(self) -> Iterator[Unit]:
+    def line(self, most: int | None = None) -> Iterator[Unit]:
         """See `Order.line`."""
         turns = [lane.turn for lane in self.lanes.values()]
         lines = [lane.line(self.newest_first) for lane in self.lanes.values()]

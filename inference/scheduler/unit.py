@@ -92,10 +92,10 @@ class UnitQueue:
         newest = newest_first and not (units[0].ordered or units[-1].ordered)
         return units[-1] if newest else units[0]
 
-    def in_line(self, newest_first: bool) -> list[Unit]:
-        """All units in the order of `next`."""
+    def in_line(self, newest_first: bool, most: int | None = None) -> list[Unit]:
+        """All units, or the first `most`, in the order of `next`."""
         newest = newest_first and not any(unit.ordered for unit in self._units)
-        return self._units[::-1] if newest else self._units[:]
+        return list(islice(reversed(self._units), most)) if newest else self._units[:most]
 
     def choices(self, most: int) -> list[tuple[Unit, int]]:
         """Up to `most` units between which nothing but age decides, the next one first, each with how many share its prefix.

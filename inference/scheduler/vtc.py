@@ -160,20 +160,23 @@ class Vtc(Order):
 
     # -- telling the order -----------------------------------------------------------------------------------------
 
-    def line(self) -> Iterator[Unit]:
-        """See `Order.line`: as if all were admitted at once, each charged what admission charges. O(log n) each."""
-        groups = self._tree.active.snapshot()
+    def line(self, most: int | None = None) -> Iterator[Unit]:
+        """See `Order.line`: as if all were admitted at once, each charged what admission charges. O(log n) each.
+
+        The first `most` units are of the `most` least groups, for each of which only one's counter is moved, and so inside each.
+        """
+        groups = self._tree.active.snapshot(most)
         clients: dict[int, list[Entry]] = {}
         queues: dict[int, list[Unit]] = {}
         turn = self._tree.turn
         while groups:
             group_counter, _, group = groups[0]
             assert isinstance(group, Group)
-            heap = clients.get(id(group)) or clients.setdefault(id(group), group.active.snapshot())
+            heap = clients.get(id(group)) or clients.setdefault(id(group), group.active.snapshot(most))
             counter, _, client = heap[0]
             assert isinstance(client, Client)
             if id(client) not in queues:
-                queues[id(client)] = client.queue.in_line(self.newest_first)[::-1]
+                queues[id(client)] = client.queue.in_line(self.newest_first, most)[::-1]
             queue = queues[id(client)]
             unit = queue.pop()
             yield unit

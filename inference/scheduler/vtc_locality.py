@@ -116,11 +116,11 @@ class VtcLocality(Vtc):
             else:
                 yield from ((place, unit, sharing) for unit, sharing in client.queue.choices(window))
 
-    def line(self) -> Iterator[Unit]:
+    def line(self, most: int | None = None) -> Iterator[Unit]:
         """See `Order.line`: what was chosen and did not fit yet, then as plain VTC; the cache is not asked."""
         if self._choice is not None:
             yield self._choice
-        yield from (unit for unit in super().line() if unit is not self._choice)
+        yield from (unit for unit in super().line(most) if unit is not self._choice)
 
 
 def _courteous(nodes: list[N]) -> list[N]:

@@ -66,6 +66,21 @@ def test_a_step_costs_the_same_with_ten_times_as_many_waiting(name: str, clients
     assert many <= 1.5 * few + 50, f"{few:.0f} calls with 1,000 waiting, {many:.0f} with 10,000"
 
 
+@pytest.mark.parametrize("name", ["fcfs", "vtc", "vtc_credibility", "vtc_locality_credibility"])
+def test_who_comes_next_is_told_without_a_look_at_all(name: str) -> None:
+    """Asked in each step, to page their adapters in."""
+
+    def told(waiting: int) -> int:
+        s = room(name)
+        for i in range(waiting):
+            arrive(s, request(f"c{i % 1000}", f"g{i % 97}", input_len=20 + i % 7, arrival=float(i)))
+        s.upcoming(8)
+        return calls(lambda: s.upcoming(8))
+
+    few, many = told(1000), told(10_000)
+    assert 8 < many <= 1.5 * few + 50, f"{few} calls with 1,000 waiting, {many} with 10,000"
+
+
 def test_look_ups_are_bounded_whatever_waits() -> None:
     s = room("vtc_locality", candidates=32, slack=1e9)
     arrive(s, *(request(f"c{i % 500}", f"g{i % 50}", input_len=9, arrival=float(i)) for i in range(5000)))
