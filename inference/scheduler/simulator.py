@@ -19,6 +19,8 @@ from inference.scheduler.engine_model import EngineModel, Observer, Result, Serv
 from inference.scheduler.protocol import Request, Scheduler
 from inference.scheduler.token_pool import Claim, TokenPool
 
+TOO_LARGE = "larger than the pool"  # why a job is refused that no policy could serve
+
 
 @dataclass(slots=True)
 class Running:
@@ -70,7 +72,7 @@ class Simulator:
     def _request(self, i: int, job: Job) -> Request:
         return Request(
             f"r{i}", job.client, job.group, job.klass, job.input_len, self.model.max_output, job.at,
-            pair=job.pair, pair_size=job.pair_size, adapter=job.adapter,
+            pair=job.pair, pair_size=job.pair_size, adapter=job.adapter, prefix=job.prefix or None,
             meta={"output_len": job.output_len} if self.model.tell_lengths else {},
         )  # fmt: skip
 
@@ -83,7 +85,7 @@ class Simulator:
             beside = 0 if self.model.cache_tokens is None else self._prefix(served.job)[1]
             output_len = self.model.max_output if self.model.whole else served.job.output_len
             if served.job.input_len - beside + output_len >= self.model.pool_tokens:
-                served.refused = "larger than the pool"
+                served.refused = TOO_LARGE
                 continue
             answer = self.scheduler.arrive(r, self.now)
             if not answer.accepted:
@@ -110,6 +112,8 @@ class Simulator:
         """Nothing runs: on to the next arrival or to what the scheduler asked for."""
         wake = self.scheduler.wake_at(self.now) if self._waiting else None
         times = [t for t in (self._arrivals[0].arrival if self._arrivals else None, wake) if t is not None]
+        if not times and not self._waiting:
+            return  # what came last was refused
         if not times:
             raise RuntimeError(f"{len(self._waiting)} requests wait, the engine is idle and the policy starts none")
         self.now = max(self.now, min(times))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from inference.scheduler.arrivals import Job, in_order, poisson, uniform
@@ -15,18 +17,60 @@ VTC_DATA = Path(os.environ.get("AGON_TEST_DATA") or Path(__file__).parents[2] / 
 Suite = tuple[Callable[[int], list[Job]], Window]  # a generator by seed; where to look: while its arrivals last
 
 
+class TraceError(ValueError):
+    """This file is no trace; the message names the line."""
+
+
 def read_trace(path: Path) -> list[Job]:
-    """Jobs of a CSV: req_time_s, client, output_len and either prompt_len or prefix_group, prefix_len, suffix_len."""
-    with path.open(newline="") as stream:
-        return in_order(_job(row) for row in csv.DictReader(stream))
+    """Jobs of a CSV: req_time_s, client, output_len and either prompt_len or prefix_group, prefix_len, suffix_len.
+
+    Times are seconds from any beginning, lengths tokens; a length of 0 counts as 1, for every request is read and answers
+    something. Raises TraceError.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream)
+            missing = _missing(rows.fieldnames or ())
+            if missing:
+                raise TraceError(f"{path}: no column {missing}")
+            jobs = [_checked(path, rows.line_num, row) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TraceError(f"{path}: {error}") from None
+    if not jobs:
+        raise TraceError(f"{path}: no requests")
+    first = min(0.0, min(job.at for job in jobs))
+    return in_order(replace(job, at=job.at - first) for job in jobs)
+
+
+def _missing(names: Iterable[str]) -> str:
+    """The first column that is wanted and not there."""
+    lengths = ("prompt_len",) if "prompt_len" in names else ("prefix_group", "prefix_len", "suffix_len")
+    return next((name for name in ("req_time_s", "client", "output_len", *lengths) if name not in names), "")
+
+
+def _checked(path: Path, line: int, row: dict[str, str]) -> Job:
+    try:
+        job = _job(row)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TraceError(f"{path}, line {line}: {error}") from None
+    if not math.isfinite(job.at):
+        raise TraceError(f"{path}, line {line}: {row['req_time_s']} is no time")
+    return job
+
+
+def _length(row: dict[str, str], name: str) -> int:
+    length = int(row[name])
+    if length < 0:
+        raise ValueError(f"{name} is {length}")
+    return length
 
 
 def _job(row: dict[str, str]) -> Job:
-    """A length of 0 counts as 1: every request is read and answers something."""
-    at, client, output_len = float(row["req_time_s"]), row["client"], max(1, int(row["output_len"]))
+    at, client, output_len = float(row["req_time_s"]), row["client"], max(1, _length(row, "output_len"))
     if "prompt_len" in row:
-        return Job(at, client, max(1, int(row["prompt_len"])), output_len)
-    prefix_len, input_len = int(row["prefix_len"]), int(row["prefix_len"]) + int(row["suffix_len"])
+        return Job(at, client, max(1, _length(row, "prompt_len")), output_len)
+    prefix_len = _length(row, "prefix_len")
+    input_len = prefix_len + _length(row, "suffix_len")
     if not row["prefix_group"] or not prefix_len:
         return Job(at, client, max(1, input_len), output_len)
     return Job(at, client, input_len, output_len, row["prefix_group"], prefix_len)

@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -28,7 +31,7 @@ from inference.scheduler.engine_model import EngineModel
 from inference.scheduler.fairness import BacklogMonitor
 from inference.scheduler.registry import make_scheduler
 from inference.scheduler.simulator import Simulator
-from tests.bench._workloads import EVEN, HEAVY, documents, read_trace
+from tests.bench._workloads import EVEN, HEAVY, TraceError, documents, read_trace
 
 Q = 2_500.0
 CACHES = (20_000, 8_000)
@@ -64,35 +67,36 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=600.0, help="how long requests arrive")
+    parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--smoke", action="store_true")
     return parser.parse_args()
 
 
-def one(policy: str, jobs: list[Job], cache: int) -> Score:
+def one(policy: str, cache: int, jobs: list[Job]) -> Score:
     """One run."""
     name, options = POLICIES[policy]
     monitor = BacklogMonitor()
     scheduler = make_scheduler(name, max_waiting_per_client=10**9, max_waiting=10**9, **options)
     result = Simulator(scheduler, EngineModel(POOL, cache, max_batch=BATCH), monitor).run(jobs)
     served = [s for s in result.served if s.first_token is not None]
-    waits = sorted(s.first_token - s.job.at for s in served if s.first_token is not None)
-    hit = 1 - sum(s.uncached for s in served) / sum(s.job.input_len for s in served)
-    return Score(len(served) / result.end, hit, monitor.worst, waits[int(len(waits) * 0.95)])
+    waits = sorted(s.first_token - s.job.at for s in served if s.first_token is not None) or [0.0]
+    hit = 1 - sum(s.uncached for s in served) / max(1, sum(s.job.input_len for s in served))
+    return Score(len(served) / (result.end or 1.0), hit, monitor.worst, waits[int(len(waits) * 0.95)])
 
 
 def table(
-    cells: dict[str, tuple[list[list[Job]], int]], policies: Sequence[str]
+    cells: dict[str, tuple[list[list[Job]], int]], policies: Sequence[str], pool: Executor
 ) -> tuple[dict[str, dict[str, Score]], int]:
     """Per cell and policy the means; and how many runs of ours broke the bound."""
     found: dict[str, dict[str, Score]] = {}
     violations = 0
     for cell, (traces, cache) in cells.items():
         found[cell] = {}
-        for policy in policies:
-            runs = [one(policy, jobs, cache) for jobs in traces]
+        runs = {policy: pool.map(partial(one, policy, cache), traces) for policy in policies}
+        for policy, scores in ((policy, list(scores)) for policy, scores in runs.items()):
             if policy == OURS:
-                violations += sum(run.unfairness > bound(jobs) for run, jobs in zip(runs, traces, strict=True))
-            score = Score(*(fmean(values) for values in zip(*map(_values, runs), strict=True)))
+                violations += sum(run.unfairness > bound(jobs) for run, jobs in zip(scores, traces, strict=True))
+            score = Score(*(fmean(values) for values in zip(*map(_values, scores), strict=True)))
             found[cell][policy] = score
             print(
                 f"{cell:14} {policy:22} {score.rps:6.3f} requests/s  hit {score.hit:5.1%}  unfairness {score.unfairness:9.0f}"
@@ -117,21 +121,29 @@ def bound(jobs: list[Job]) -> float:
     return 2 * (charged + 2.0 * BATCH * longest + Q)
 
 
+def workloads(args: argparse.Namespace) -> dict[str, list[list[Job]]]:
+    """Per load its traces. Raises SystemExit where the file is no trace."""
+    if args.trace:
+        try:
+            return {"trace": [read_trace(args.trace)]}
+        except TraceError as error:
+            raise SystemExit(str(error)) from None
+    seeds, seconds = (1, 60.0) if args.smoke else (args.seeds, args.seconds)
+    loads = {"even": EVEN, "heavy": HEAVY}
+    return {name: [documents(rates, seconds, seed) for seed in range(seeds)] for name, rates in loads.items()}
+
+
 def main() -> None:
     """Print the table, then the result as the last line."""
     args = arguments()
-    seeds, seconds = (1, 60.0) if args.smoke else (args.seeds, args.seconds)
-    loads = {"even": EVEN, "heavy": HEAVY}
-    workloads = {name: [documents(rates, seconds, seed) for seed in range(seeds)] for name, rates in loads.items()}
-    if args.trace:
-        workloads = {"trace": [read_trace(args.trace)]}
-    cells = {f"{name} {cache}": (traces, cache) for name, traces in workloads.items() for cache in CACHES}
-    found, violations = table(cells, GATED if args.smoke else tuple(POLICIES))
+    cells = {f"{name} {cache}": (traces, cache) for name, traces in workloads(args).items() for cache in CACHES}
+    with ProcessPoolExecutor(max(1, args.processes)) as pool:
+        found, violations = table(cells, GATED if args.smoke else tuple(POLICIES), pool)
     scores = [(cell[OURS], cell["lpm"], cell["dlpm"]) for cell in found.values()]
     result = {
         "smoke": args.smoke,
         "q": Q,
-        "rps_vs_lpm_min": round(min(ours.rps / lpm.rps for ours, lpm, _ in scores), 4),
+        "rps_vs_lpm_min": round(min(ours.rps / (lpm.rps or 1.0) for ours, lpm, _ in scores), 4),
         "unfairness_vs_lpm_max": round(max(ours.unfairness / max(lpm.unfairness, 1.0) for ours, lpm, _ in scores), 4),
         "cells_worse_than_dlpm": sum(
             ours.rps < dlpm.rps or ours.unfairness > dlpm.unfairness for ours, _, dlpm in scores
