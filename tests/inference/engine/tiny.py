@@ -97,7 +97,7 @@ def make_adapter(path: Path, seed: int, rank: int = 4, targets: tuple[str, ...] 
 
 
 def make_core(model: Path, pages: int = 200, **settings: Any) -> EngineCore:
-    """A core with pages of 4 tokens under the round-robin scheduler, its queue wide open; so small that threads only wait."""
+    """A core with pages of 4 tokens under the default scheduler, its queue wide open; so small that threads only wait."""
     given = {
         "page_tokens": 4,
         "pool_bytes": (pages + 1) * PAGE_BYTES,
