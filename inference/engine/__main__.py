@@ -72,9 +72,9 @@ def parser() -> argparse.ArgumentParser:
     )
     bounds.add_argument(
         "--adapter-rows",
-        choices=["compute", "file"],
-        default="compute",
-        help="dtype of adapters in the pool: the engine's, or each file's own (default %(default)s)",
+        choices=["auto", "compute", "file"],
+        default="auto",
+        help="dtype of adapters in the pool: the engine's, or each file's own (default: that with C kernels)",
     )
     bounds.add_argument(
         "--adapter-prefetch",

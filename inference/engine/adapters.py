@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -29,19 +29,21 @@ SHOWN = 20  # names in a message
 
 
 class Adapters:
-    """See the module; `config` has the bounds, `dtype` is the engine's. All but `inspect` and `warm` belong to its thread."""
+    """See the module; `config` has the bounds, `dtype` is that of the rows in the pool (None: each file's own).
+
+    All but `inspect` and `warm` belong to the engine's thread.
+    """
 
     def __init__(
         self,
         model: ModelConfig,
         pool: PagePool,
         config: EngineConfig,
-        dtype: torch.dtype,
+        dtype: torch.dtype | None,
         pager: Pager | None = None,
     ) -> None:
         self._model, self._pool = model, pool
-        self._limit, self._max_rank = config.max_adapters, config.max_adapter_rank
-        self._dtype = dtype if config.adapter_rows == "compute" else None  # of the rows; None: each file's own
+        self._limit, self._max_rank, self._dtype = config.max_adapters, config.max_adapter_rank, dtype
         self.cache = HostCache(config.adapter_cache_bytes)
         self._copies = CopyThread(model, pool, self.cache)
         self.residency = Residency(pool, pager or self._copies)
@@ -194,16 +196,11 @@ class Adapters:
         """Unique per version of an adapter, "" for the base model: what KV of one may be reused under."""
         return self._of[seq_id].key if seq_id in self._of else ""
 
-    def prefetch_next(self, scheduler: Scheduler, waiting: Iterable[str], most: int, spare: int) -> None:
-        """Bring in adapters of the `most` requests that will run next, within `spare` pages.
-
-        A policy that knows its order says which they are (`upcoming(n)`); otherwise they are the first of `waiting`.
-        """
-        if not self._of or not most:
-            return
-        upcoming = getattr(scheduler, "upcoming", None)
-        ids = (r.id for r in upcoming(most)) if upcoming is not None else islice(waiting, most)
-        self.residency.prefetch((self._of[i] for i in ids if i in self._of), spare)
+    def prefetch_next(self, scheduler: Scheduler, most: int, spare: int) -> None:
+        """Bring in adapters of the `most` requests that will run next, within `spare` pages."""
+        if self._of and most:
+            ids = (request.id for request in scheduler.upcoming(most))
+            self.residency.prefetch((self._of[i] for i in ids if i in self._of), spare)
 
     def poll(self) -> list[tuple[str, str]]:
         """Take over finished copies; (request, reason) of those whose adapter could not be read."""

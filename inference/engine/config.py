@@ -9,7 +9,7 @@ from typing import Literal
 Device = Literal["cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
 Kernels = Literal["auto", "c", "torch"]
-Rows = Literal["compute", "file"]
+Rows = Literal["auto", "compute", "file"]
 
 MIB = 1 << 20
 
@@ -34,7 +34,7 @@ class EngineConfig:
     `max_adapters` may be registered, of at most `max_adapter_rank`; they come into the pool when needed, from a host cache of
     `adapter_cache_bytes`. Those of the next `prefetch_requests` waiting requests come in early. `adapter_rows` is the
     dtype of their rows in the pool: the engine's own ("compute"), or each file's ("file": half the memory for 16-bit files,
-    widened as they are read).
+    widened as they are read); "auto" is the latter where the C kernels run, which widen in registers.
     """
 
     model_path: Path
@@ -51,7 +51,7 @@ class EngineConfig:
     max_adapters: int = 4096
     max_adapter_rank: int = 64
     adapter_cache_bytes: int = 256 * MIB
-    adapter_rows: Rows = "compute"
+    adapter_rows: Rows = "auto"
     prefetch_requests: int = 8
     max_logprobs: int = 20
     radix: bool = True
@@ -73,8 +73,8 @@ class EngineConfig:
             raise ConfigError(f"kernels is {self.kernels!r}; it must be 'auto', 'c' or 'torch'")
         if self.dtype not in ("float32", "bfloat16"):
             raise ConfigError(f"dtype is {self.dtype!r}; it must be 'float32' or 'bfloat16'")
-        if self.adapter_rows not in ("compute", "file"):
-            raise ConfigError(f"adapter_rows is {self.adapter_rows!r}; it must be 'compute' or 'file'")
+        if self.adapter_rows not in ("auto", "compute", "file"):
+            raise ConfigError(f"adapter_rows is {self.adapter_rows!r}; it must be 'auto', 'compute' or 'file'")
         if self.batch_tokens < self.max_running:
             raise ConfigError(
                 f"max_batch_tokens is {self.batch_tokens} and max_running {self.max_running}: "

@@ -16,7 +16,7 @@ from torch import Tensor
 from inference.engine import sampler, weights
 from inference.engine.adapters import Adapters
 from inference.engine.batch import Batch
-from inference.engine.compiled import make_model
+from inference.engine.compiled import CompiledModel, make_model
 from inference.engine.config import ConfigError, EngineConfig
 from inference.engine.model import Chunk
 from inference.engine.pages import Kind, Layout, PagePool
@@ -51,11 +51,17 @@ class EngineCore:
         self.pool = _pool(shape, config, dtype, device)
         self.context = _context(config, shape.context, self.pool)
         self.model = make_model(config, shape, self.pool, self.context)
-        self.adapter_store = Adapters(shape, self.pool, config, dtype)
+        self.adapter_store = Adapters(shape, self.pool, config, self._rows_dtype(dtype))
         self._batch = Batch(config, self.pool, scheduler, self.context, self.adapter_store)
         self.adapter_store.gone = self._batch.prefix.forget
         self._late: list[StepOutput] = []  # news of sequences that no forward pass will mention
         self.totals = Totals()
+
+    def _rows_dtype(self, dtype: torch.dtype) -> torch.dtype | None:
+        """Of adapter rows in the pool; None is each file's own. Torch would widen them anew for each product."""
+        asked = self.config.adapter_rows
+        as_stored = asked == "file" or (asked == "auto" and isinstance(self.model, CompiledModel))
+        return None if as_stored else dtype
 
     # -- requests --------------------------------------------------------------------------------------------------
 
@@ -162,7 +168,7 @@ class EngineCore:
         self._batch.admit(now)
         picks = self._batch.pick()
         spare = self.pool.free - self._batch.promised()
-        self.adapter_store.prefetch_next(self.scheduler, self._batch.waiting, self.config.prefetch_requests, spare)
+        self.adapter_store.prefetch_next(self.scheduler, self.config.prefetch_requests, spare)
         if not picks:
             if not told:
                 self.adapter_store.residency.wait(COPY_WAIT_S)

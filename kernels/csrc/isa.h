@@ -40,6 +40,7 @@ static const kernels NAME(table) = {NAME(linear), NAME(norm), NAME(silu), NAME(a
 #undef LORA_ROWS
 #undef LORA_RANKS
 #undef LORA_COLS
+#undef LORA_WIDE
 #undef NAME
 #undef GLUE
 #undef GLUE_

@@ -21,16 +21,16 @@ INLINE float NAME(lora_value)(const int kind, const void *row, int64_t i) {
   return NAME(lora_load)(kind, short_, 0)[0];
 }
 
-/* v[r][k] for `rows` (1, 2 or 4, a constant) rows and ranks [k, k + 2 or 1). */
+/* v[r][k] for `rows` (1 or 4, a constant) rows and ranks [k, k + 4, 2 or 1). */
 INLINE void NAME(dots)(const int kind, const int rows, const int ranks, const float *x, int64_t in, const void *const *a, float *v, int64_t ldv) {
-  vf c[4][2];
+  vf c[4][4];
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int k = 0; k < ranks; k++) c[r][k] = splat(0);
   int64_t i = 0;
   for (; i + VL <= in; i += VL)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int k = 0; k < ranks; k++) {
       vf w = NAME(lora_load)(kind, a[k], i);
 #pragma GCC unroll 4
@@ -48,6 +48,8 @@ INLINE void NAME(shrink_rows)(const int kind, const float *x, int64_t rows, int6
   for (int64_t r = 0; r < rows;) {
     int64_t n = rows - r >= 4 ? 4 : 1;
     int64_t k = 0;
+    if (n == 1) /* four sums at once: one alone would wait for itself */
+      for (; k + 4 <= ranks; k += 4) NAME(dots)(kind, 1, 4, x + r * in, in, a + k, v + r * ldv + k, ldv);
     for (; k + 2 <= ranks; k += 2)
       if (n == 4) NAME(dots)(kind, 4, 2, x + r * in, in, a + k, v + r * ldv + k, ldv);
       else NAME(dots)(kind, 1, 2, x + r * in, in, a + k, v + r * ldv + k, ldv);
@@ -58,15 +60,17 @@ INLINE void NAME(shrink_rows)(const int kind, const float *x, int64_t rows, int6
   }
 }
 
-/* y[r][0 .. wide * VL) += scale * sum_k v[r][k] b[k][...] for `rows` (a constant) rows. */
+/* y[r][0 .. wide * VL) += scale * sum_k v[r][k] b[k][...] for `rows` (a constant) rows. A single row takes as many columns at once
+ * as there are registers: the narrower the stretch of each row of B, the less of it the memory brings ahead of time. */
+#define LORA_WIDE (VL == 16 ? 12 : 8)
 INLINE void NAME(mix)(const int kind, const int rows, const int wide, const float *v, int64_t ldv, const void *const *b, int64_t from, int64_t rank, float scale, float *y, int64_t ldy) {
-  vf c[4][4];
+  vf c[4][12];
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (int i = 0; i < wide; i++) c[r][i] = splat(0);
   for (int64_t k = 0; k < rank; k++)
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (int i = 0; i < wide; i++) {
       vf w = NAME(lora_load)(kind, b[k], from + i * VL);
 #pragma GCC unroll 4
@@ -74,7 +78,7 @@ INLINE void NAME(mix)(const int kind, const int rows, const int wide, const floa
     }
 #pragma GCC unroll 4
   for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
+#pragma GCC unroll 12
     for (int i = 0; i < wide; i++) store(y + r * ldy + from + i * VL, load(y + r * ldy + from + i * VL) + scale * c[r][i]);
 }
 
@@ -83,6 +87,8 @@ INLINE void NAME(expand_rows)(const int kind, const float *v, int64_t rows, int6
     int64_t n = rows - r >= 4 ? 4 : 1, c = from;
     const float *vr = v + r * ldv;
     float *yr = y + r * ldy;
+    if (n == 1)
+      for (; c + LORA_WIDE * VL <= to; c += LORA_WIDE * VL) NAME(mix)(kind, 1, LORA_WIDE, vr, ldv, b, c, rank, scale, yr, ldy);
     for (; c + 4 * VL <= to; c += 4 * VL)
       if (n == 4) NAME(mix)(kind, 4, 4, vr, ldv, b, c, rank, scale, yr, ldy);
       else NAME(mix)(kind, 1, 4, vr, ldv, b, c, rank, scale, yr, ldy);

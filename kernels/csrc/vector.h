@@ -20,13 +20,26 @@ INLINE vf NAME(vmax)(vf a, vf b) { return NAME(pick)(a > b, a, b); }
 #define pick NAME(pick)
 #define vmax NAME(vmax)
 
-/* Sum of the lanes, halves onto halves. */
+/* Sum of the lanes, halves onto halves; the same order by either way. */
+#if VL >= 8
+INLINE float NAME(vsum)(vf v) {
+#if VL == 16
+  __m256 eight = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+#else
+  __m256 eight = (__m256)v;
+#endif
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+#else
 INLINE float NAME(vsum)(vf v) {
   union { vf v; float f[VL]; } u = {v};
   for (int half = VL / 2; half; half /= 2)
     for (int i = 0; i < half; i++) u.f[i] += u.f[i + half];
   return u.f[0];
 }
+#endif
 #define vsum NAME(vsum)
 
 INLINE float NAME(vtop)(vf v) {
@@ -60,10 +73,17 @@ INLINE vf NAME(vexp)(vf x) {
 INLINE vi NAME(widen)(const uint16_t *p) { return __builtin_convertvector(*(const NAME(vh) *)p, vi); }
 #define widen NAME(widen)
 
-/* float16 to float32, exact for all finite values: exponents are rebased by a multiplication, subnormals included. */
+/* float16 to float32, exact for all finite values, subnormals included: by the processor, or by rebasing exponents with a
+ * multiplication. */
+#if VL == 16
+INLINE vf NAME(half)(const uint16_t *p) { return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+#elif VL == 8
+INLINE vf NAME(half)(const uint16_t *p) { return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+#else
 INLINE vf NAME(half)(const uint16_t *p) {
   vi h = widen(p);
   vf magnitude = (vf)((h & 0x7fff) << 13) * 0x1p112f;
   return (vf)((vi)magnitude | ((h & 0x8000) << 16));
 }
+#endif
 #define half_ NAME(half)

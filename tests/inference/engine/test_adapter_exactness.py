@@ -83,7 +83,7 @@ REQUESTS = st.lists(
             "page_tokens": st.sampled_from([2, 4, 8]),
             "radix": st.booleans(),
             "kernels": st.sampled_from(["auto", "torch"]),
-            "adapter_rows": st.sampled_from(["compute", "file"]),
+            "adapter_rows": st.sampled_from(["auto", "compute", "file"]),
             "adapter_cache_bytes": st.sampled_from([60_000, 1 << 20]),
             "prefetch_requests": st.integers(0, 4),
             "pool_bytes": st.integers(28, 60).map(lambda pages: pages * PAGE_BYTES),
