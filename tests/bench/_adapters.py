@@ -60,19 +60,11 @@ def _config(path: Path, rank: int) -> None:
     (path / "adapter_config.json").write_text(json.dumps(config))
 
 
-def make(root: Path, config: ModelConfig, count: int, distinct: int) -> int:
-    """`count` adapters named a0, a1, ... in `root`, of which the first `distinct` have files of their own and the others
-    are links to those (a multiple of four keeps their ranks); the bytes on disk."""
-    total = 0
-    for i in range(count):
-        path, rank = root / f"a{i}", RANKS[i % len(RANKS)]
-        if i < distinct:
-            total += write(path, config, rank, seed=i)
-            continue
-        path.mkdir()
-        os.link(root / f"a{i % distinct}" / "adapter_model.safetensors", path / "adapter_model.safetensors")
-        _config(path, rank)
-    return total
+def link(path: Path, rank: int, like: Path) -> None:
+    """A PEFT directory whose tensors are the file of `like`, an adapter of the same rank: for one that nobody will read."""
+    path.mkdir()
+    os.link(like / "adapter_model.safetensors", path / "adapter_model.safetensors")
+    _config(path, rank)
 
 
 def forget(root: Path, names: Sequence[str]) -> None:

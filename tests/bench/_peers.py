@@ -69,10 +69,11 @@ def quiet_env(**more: str) -> dict[str, str]:
 
 
 def vllm_env() -> dict[str, str]:
-    """As its CPU documentation asks: Intel's OpenMP; 1 GiB for keys and values."""
+    """As its CPU documentation asks: Intel's OpenMP; a thread per core; 1 GiB for keys and values."""
     openmp = next(venv("vllm").glob("lib/libiomp5.so"), None)
     tuned = {} if openmp is None else {"LD_PRELOAD": str(openmp.resolve())}
-    return quiet_env(VLLM_CPU_KVCACHE_SPACE=str(KV_MB // 1024), VLLM_LOGGING_LEVEL="WARNING", **tuned)
+    tuned |= {"VLLM_CPU_KVCACHE_SPACE": str(KV_MB // 1024), "VLLM_LOGGING_LEVEL": "WARNING"}
+    return quiet_env(OMP_NUM_THREADS=str(os.cpu_count() or 1), **tuned)
 
 
 def our_server(model: Path, port: int, dtype: str = "float32", streams: int = 32) -> tuple[list[str], dict[str, str]]:
