@@ -46,6 +46,11 @@ CATALOGUE = {
                 ("agon_tokens_total", "deployment direction", "Tokens of answers that ended, in and out."),
                 ("agon_cost_total", "deployment", "Price of these tokens, in the currency of the price list."),
                 ("agon_engine_output_tokens_total", "endpoint", "Tokens that the endpoint itself has counted."),
+                (
+                    "agon_engine_turned_away_total",
+                    "endpoint reason",
+                    "Requests that were refused, shed or expired there.",
+                ),
                 ("agon_process_cpu_seconds_total", PROCESS, "CPU time with children, user and system."),
                 ("agon_leases_lost_total", PROCESS, "Turns that another worker took over."),
                 ("agon_stream_events_total", PROCESS, "Events published into turns' streams."),

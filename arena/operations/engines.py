@@ -28,6 +28,9 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "clients": ("agon_engine_clients",),
     "largest_share": ("agon_engine_service_largest_share",),
     "spread": ("agon_engine_counter_spread",),
+    "refused": ("agon_engine_queue_refused_total",),
+    "shed": ("agon_engine_queue_shed_total",),
+    "expired": ("agon_engine_queue_expired_total",),
 }
 
 

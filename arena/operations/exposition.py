@@ -129,6 +129,8 @@ def _of_endpoints(page: Page, data: dict[str, Any]) -> None:
         page.set("agon_endpoint_largest_share", (name,), row.get("largest_share"))
         page.set("agon_endpoint_counter_spread", (name,), row.get("spread"))
         page.set("agon_engine_output_tokens_total", (name,), row.get("output_tokens"))
+        for reason in ("refused", "shed", "expired"):
+            page.set("agon_engine_turned_away_total", (name, reason), row.get(reason))
 
 
 def label_of(deployment: str, names: dict[str, dict[str, Any]]) -> str:
