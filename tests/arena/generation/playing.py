@@ -10,6 +10,7 @@ from arena import turns
 from arena.generation.run import TurnRun
 from arena.models import Battle, Turn
 from inference.events import Finished, GenerationFailed, Queued, Text, Wanted
+from inference.scheduler.protocol import ClientFigures
 from tests import factories
 
 Step = float | str | GenerationFailed | Finished | Queued
@@ -24,6 +25,9 @@ class ScriptedDispatcher:
         self.closed = 0
 
     def figures(self) -> dict[str, object]:
+        return {}
+
+    def clients(self, limit: int) -> dict[str, list[ClientFigures]]:
         return {}
 
     async def stream(self, wanted: Wanted) -> AsyncIterator[object]:

@@ -1,9 +1,11 @@
 """The worker's loop: bounded, stoppable, and it gives back what it cannot finish."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -15,8 +17,9 @@ from arena.generation.loop import GenerationLoop
 from arena.generation.run import TurnRun
 from arena.models import Battle, Message, Turn
 from arena.models.battles import BattleState, TurnState
-from arena.operations import heartbeat
+from arena.operations import heartbeat, hour
 from arena.streams import events
+from inference.scheduler.protocol import ClientFigures
 from tests import factories
 from tests.arena.generation.playing import END, ScriptedDispatcher
 
@@ -228,8 +231,21 @@ def test_the_loop_beats_from_inside_and_goes_on_telling_while_it_drains(
     loop = running("slow ", 0.4, "end", END)
     loop.offer(turn.pk)
     until(lambda: any(one["open_turns"] for one in told if one != "left"), "no beat while it wrote")
-    assert set(told[-1]) == {"open_turns", "leases_lost", "room", "events", "losses", "flush_s", "lanes"}
+    assert set(told[-1]) == {"open_turns", "leases_lost", "room", "events", "losses", "flush_s", "lanes", "queues"}
     loop.drain(10)
     turn.refresh_from_db()
     assert turn.state == "done" and loop.thread.is_alive()
     until(lambda: told[-1] == "left", "it is still missed")
+
+
+def test_whom_its_queues_serve_is_told_under_names_that_find_nobody() -> None:
+    """The heartbeat lies in Valkey: no visitor's id goes there."""
+    visitor = "0199e5a0-0000-7000-8000-000000000001"
+    told = ClientFigures(f"visitor:{visitor}", "k1-0123456789abcdef", 70.0, 60.0, 60.0, 2, 5, 0.5, 1.5)
+    loop = GenerationLoop()
+    loop.dispatcher = SimpleNamespace(figures=dict, clients=lambda limit: {"deployment": [told] * min(limit, 1)})
+    loop.publisher = SimpleNamespace(figures=dict)
+    figures = loop.figures()
+    (row,) = figures["queues"]["deployment"]  # type: ignore[index]
+    assert (row["name"], row["waiting"], row["waits"]) == (hour.client_name(visitor)["name"], 2, [0.5, 1.5])
+    assert visitor not in json.dumps(figures)
