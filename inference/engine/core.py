@@ -13,16 +13,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from inference.engine import sampler, weights
+from inference.engine import memory, sampler, weights
 from inference.engine.adapters import Adapters
 from inference.engine.batch import Batch
 from inference.engine.compiled import CompiledModel, make_model
-from inference.engine.config import ConfigError, EngineConfig
+from inference.engine.config import EngineConfig
 from inference.engine.model import Chunk
-from inference.engine.pages import Kind, Layout, PagePool
+from inference.engine.pages import Kind
 from inference.engine.residency import Adapter
 from inference.engine.sequence import EXPIRED, SHED, FinishReason, RequestError, Sequence, StepOutput, TokenLogprob
-from inference.engine.weights import ModelConfig
 from inference.scheduler.protocol import Arrival, Removal, Request, Scheduler
 
 COPY_WAIT_S = 0.005  # with nothing to compute, wait so long for an adapter before looking at other news again
@@ -45,11 +44,11 @@ class EngineCore:
     def __init__(self, config: EngineConfig, scheduler: Scheduler) -> None:
         """Load the model. ConfigError or ModelError when it cannot be served with these settings."""
         self.config, self.scheduler = config, scheduler
-        device, dtype = _prepare(config)
+        device, dtype = memory.prepare(config)
         self.model_config = weights.read_config(config.model_path)
         shape = self.model_config
-        self.pool = _pool(shape, config, dtype, device)
-        self.context = _context(config, shape.context, self.pool)
+        self.pool = memory.pool_of(shape, config, dtype, device)
+        self.context = memory.context_of(config, shape.context, self.pool)
         self.model = make_model(config, shape, self.pool, self.context)
         self.adapter_store = Adapters(shape, self.pool, config, self._rows_dtype(dtype))
         self._batch = Batch(config, self.pool, scheduler, self.context, self.adapter_store)
@@ -281,32 +280,6 @@ class EngineCore:
             **self._batch.prefix.stats(self._batch.prompt_tokens),
             **{f"finished_{reason}_total": count for reason, count in sorted(totals.finished.items())},
         }
-
-
-def _prepare(config: EngineConfig) -> tuple[torch.device, torch.dtype]:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda' but torch sees no CUDA device; use --device cpu")
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    return torch.device(config.device), {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.dtype]
-
-
-def _pool(shape: ModelConfig, config: EngineConfig, dtype: torch.dtype, device: torch.device) -> PagePool:
-    layout = Layout(shape.layers, shape.kv_heads, shape.head_dim, config.page_tokens, dtype, config.label_bytes)
-    if config.pool_bytes < 2 * layout.page_bytes:
-        raise ConfigError(f"pool_bytes is {config.pool_bytes}; this model needs at least {2 * layout.page_bytes}")
-    return PagePool(layout, config.pool_bytes, device)
-
-
-def _context(config: EngineConfig, model_context: int, pool: PagePool) -> int:
-    room = pool.capacity * config.page_tokens
-    if config.max_context is None:
-        return min(model_context, room)
-    if config.max_context > model_context:
-        raise ConfigError(f"max_context is {config.max_context}; the model was made for {model_context} tokens")
-    if config.max_context > room:
-        raise ConfigError(f"max_context is {config.max_context}; pool_bytes = {config.pool_bytes} holds {room} tokens")
-    return config.max_context
 
 
 def _finish_reason(seq: Sequence) -> FinishReason | None:

@@ -73,9 +73,12 @@ class Place:
     b: tuple[Columns, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RowMap:
-    """Where every row of an adapter of one shape lies. `nbytes` is what of the last page is used, and all pages before it."""
+    """Where every row of an adapter of one shape lies; one object per shape.
+
+    `nbytes` is what of the last page is used, and all pages before it.
+    """
 
     shape: Shape
     places: dict[tuple[int, str], Place]

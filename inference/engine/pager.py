@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.engine import peft
+from inference.engine import packing, peft
 from inference.engine.host_cache import HostCache
 from inference.engine.lora import RowMap
 from inference.engine.pages import PagePool
@@ -63,7 +63,7 @@ class CopyThread:
     def __init__(self, config: ModelConfig, pool: PagePool, cache: HostCache) -> None:
         self._config, self._pool, self._cache = config, pool, cache
         self._cuda = pool.arena.device.type == "cuda"
-        self._scratch = peft.Scratch()
+        self._scratch = packing.Scratch()
         self._todo: queue.PriorityQueue[tuple[int, int, Job]] = queue.PriorityQueue()
         self._order = itertools.count()
         self._lock = threading.Lock()
@@ -127,7 +127,7 @@ class CopyThread:
     def _fill(self, job: Job) -> None:
         image = self._cache.get(job.key)
         if image is None and not self._cuda:
-            peft.pack(job.spec, self._config, job.layout, self._pages(job), self._scratch, job.descriptor)
+            packing.pack(job.spec, self._config, job.layout, self._pages(job), self._scratch, job.descriptor)
             if self._cache.returning(job.key):
                 self._cache.put(job.key, self._image_of(job))
             return
@@ -144,7 +144,7 @@ class CopyThread:
         """Read the adapter into the host cache. Any thread. AdapterError when it cannot be read."""
         image = torch.empty(job.layout.nbytes, dtype=torch.uint8, pin_memory=self._cuda)
         pages = image.split(self._pool.layout.page_bytes)
-        peft.pack(job.spec, self._config, job.layout, pages, peft.Scratch(), job.descriptor)
+        packing.pack(job.spec, self._config, job.layout, pages, packing.Scratch(), job.descriptor)
         self._cache.put(job.key, image)
         return image
 

@@ -1,9 +1,9 @@
 """Reading LoRA adapters from disk: PEFT directories, safetensors only, nothing believed that was not checked.
 
-`inspect` reads the configuration and the file's header (milliseconds, so that thousands can be registered), `pack` reads the
-values into the page layout of lora.py. Both refuse with AdapterError whatever does not fit the base model; neither unpickles
-anything, follows a link out of the folder it was given, opens what is no regular file, or allocates by a number that a file
-claims. Files are read, not mapped: a mapped file that somebody truncates kills the process that looks at it.
+`inspect` reads the configuration and the file's header (milliseconds, so that thousands can be registered), packing.py the
+values. Both refuse with AdapterError whatever does not fit the base model; neither unpickles anything, follows a link out of
+the folder it was given, opens what is no regular file, or allocates by a number that a file claims. Files are read, not
+mapped: a mapped file that somebody truncates kills the process that looks at it.
 Tests: tests/inference/engine/test_peft.py (garbage of every kind).
 """
 
@@ -14,18 +14,16 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from inference.engine.lora import BLOCK, MODULES, RowMap, Shape, dims, write_rows
+from inference.engine.lora import MODULES, Shape, dims
 from inference.engine.sequence import AdapterError, AdapterMissing
 from inference.engine.tensorfile import Entry, TensorFileError, header_text, parse_header
 from inference.engine.weights import ModelConfig
@@ -49,12 +47,16 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "layer_replication": (None, []),
     "use_qalora": (False, None),
 }
-EXPONENT = {torch.float32: 0x7F800000, torch.float16: 0x7C00, torch.bfloat16: 0x7F80}  # all set: infinite or NaN
-
 FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 Signature = tuple[int, int, int, int]
-Found = dict[tuple[int, int, str], Entry]  # (layer, index into MODULES, side) -> where it lies
+
+
+class Found(dict[tuple[int, int, str], Entry]):
+    """(layer, index into MODULES, side) -> where it lies. Files with the same header share one, and nobody changes it."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,8 @@ def inspect(
     """
     rank, scale, targets = _read_config(_confined(path / CONFIG, root), max_rank)
     file = _confined(path / TENSORS, root)
-    with _open(file, "only safetensors adapters are read, never pickles") as (handle, found_as):
-        entries = _read_entries(handle, file, found_as[2], config, rank)
+    with open_file(file, "only safetensors adapters are read, never pickles") as (handle, found_as):
+        entries = read_entries(handle, file, found_as[2], config, rank)
     _check_targets(file, targets, entries)
     kinds = {entry.dtype for entry in entries.values()}
     own = kinds.pop() if len(kinds) == 1 else torch.float32
@@ -97,67 +99,6 @@ def signature(file: Path) -> Signature | None:
         return _signature(os.stat(file))
     except OSError:
         return None
-
-
-def pack(
-    spec: Spec,
-    config: ModelConfig,
-    layout: RowMap,
-    pages: Sequence[Tensor],
-    scratch: Scratch,
-    descriptor: int | None = None,
-) -> None:
-    """Write the adapter's rows into `pages`, CPU buffers (bytes,) uint8 of which all but the last are whole pages.
-
-    `descriptor` is the open file where its name may be gone. AdapterError when the file is not the one that was inspected,
-    cannot be read, or holds values that are not finite; the pages hold rubbish then.
-    """
-    with _open(spec.file, descriptor=descriptor) as (handle, found_as):
-        if found_as != spec.signature:
-            raise AdapterError(f"{spec.file} has changed since it was loaded; load the adapter again")
-        entries = _read_entries(handle, spec.file, found_as[2], config, spec.shape.rank)
-        first = min(entry.begin for entry in entries.values())
-        handle.seek(first)
-        data = scratch.of(spec.file_bytes - first)
-        if handle.readinto(data.data) != len(data):  # type: ignore[attr-defined]
-            raise AdapterError(f"{spec.file} is shorter than it was")
-    matrices = {key: _matrix(data, first, entry, scratch) for key, entry in entries.items()}
-    if not all(finite for _, finite in matrices.values()):
-        raise AdapterError(f"{spec.file} holds values that are not finite")
-    for (layer, _), place in layout.places.items():
-        a = [matrices[layer, module, "A"][0] for module in place.modules]
-        write_rows(pages, place.a, layout.shape.dtype, a)
-        for part in place.b:
-            b = matrices[layer, part.module, "B"][0]
-            write_rows(pages, part.runs, layout.shape.dtype, [b.t()])
-
-
-class Scratch:
-    """Memory that is used again and again: fresh memory would cost a page fault for each page of each adapter."""
-
-    def __init__(self) -> None:
-        self._buffer = np.empty(0, np.uint8)
-        self.masked = np.empty(BLOCK, np.uint32)
-
-    def of(self, size: int) -> np.ndarray:
-        """`size` bytes, uint8, valid until the next call."""
-        if len(self._buffer) < size:
-            self._buffer = np.empty(size, np.uint8)
-        return self._buffer[:size]
-
-
-def _matrix(data: np.ndarray, first: int, entry: Entry, scratch: Scratch) -> tuple[Tensor, bool]:
-    """A view of one tensor of the file, and whether all its values are finite."""
-    raw, mask = data[entry.begin - first : entry.end - first], EXPONENT[entry.dtype]
-    if (entry.begin - first) % entry.dtype.itemsize:
-        raw = raw.copy()
-    bits = raw.view(np.uint32 if entry.dtype.itemsize == 4 else np.uint16)
-    masked = scratch.masked.view(bits.dtype)
-    finite = True
-    for start in range(0, len(bits), BLOCK):
-        part = bits[start : start + BLOCK]
-        finite &= bool(np.bitwise_and(part, mask, out=masked[: len(part)]).max() < mask)
-    return torch.from_numpy(raw).view(entry.dtype).view(entry.shape), finite
 
 
 # -- configuration -----------------------------------------------------------------------------------------------------
@@ -182,7 +123,7 @@ def _read_config(path: Path, max_rank: int) -> tuple[int, float, object]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    with _open(path, f"an adapter is a PEFT directory with {CONFIG} and {TENSORS}") as (handle, _):
+    with open_file(path, f"an adapter is a PEFT directory with {CONFIG} and {TENSORS}") as (handle, _):
         text = handle.read(MAX_CONFIG_BYTES + 1)
     if len(text) > MAX_CONFIG_BYTES:
         raise AdapterError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes")
@@ -212,7 +153,7 @@ def _check_targets(file: Path, targets: object, entries: Found) -> None:
 # -- tensors -----------------------------------------------------------------------------------------------------------
 
 
-def _read_entries(handle: BinaryIO, path: Path, size: int, config: ModelConfig, rank: int) -> Found:
+def read_entries(handle: BinaryIO, path: Path, size: int, config: ModelConfig, rank: int) -> Found:
     """Every tensor, checked for its name, shape and partner; together they must be the file, no byte more or twice."""
     try:
         text = header_text(handle, path, size, MAX_HEADER_BYTES)
@@ -223,11 +164,11 @@ def _read_entries(handle: BinaryIO, path: Path, size: int, config: ModelConfig, 
 
 @lru_cache(maxsize=64)
 def _entries(text: bytes, size: int, config: ModelConfig, rank: int) -> Found:
-    """As `_read_entries`, of the header alone: adapters of one shape usually have the same, to the byte."""
+    """As `read_entries`, of the header alone: adapters of one shape usually have the same, to the byte."""
     header = parse_header(text, "its header", size)
     if not header:
         raise AdapterError("it holds no tensors")
-    found: Found = {}
+    found = Found()
     for key, entry in header.items():
         match = KEY.fullmatch(key)
         if match is None or match["module"] not in MODULES or int(match["layer"]) >= config.layers:
@@ -284,7 +225,7 @@ def hold(spec: Spec) -> int:
 
 
 @contextmanager
-def _open(
+def open_file(
     path: Path, expected: str = "it was there before", descriptor: int | None = None
 ) -> Iterator[tuple[BinaryIO, Signature]]:
     """A regular file, opened without following a link or waiting for a pipe. OSErrors become AdapterErrors."""

@@ -1,8 +1,7 @@
 """One thread drives the engine core; asyncio hands requests in and gets outputs back, one wake-up of the loop per step.
 
 The core and its scheduler are touched by that thread alone. A failing step fails the requests that ran in it and the
-thread goes on; after `MAX_FAILED_STEPS` in a row, or when the core cannot even forget a request, the engine is broken
-and says so.
+thread goes on; after `MAX_FAILED_STEPS` in a row, or when the core cannot even forget a request, it says `broken`.
 Tests: tests/inference/engine/test_runner.py.
 """
 

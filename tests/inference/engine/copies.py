@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from inference.engine import peft
+from inference.engine import packing, peft
 from inference.engine.lora import row_map
 from inference.engine.pager import Job
 from inference.engine.pages import Layout, PagePool
@@ -37,7 +37,7 @@ class HandPager:
         try:
             if job.key in self.broken:
                 raise AdapterError("it is broken")
-            peft.pack(job.spec, self._config, job.layout, pages, peft.Scratch(), job.descriptor)
+            packing.pack(job.spec, self._config, job.layout, pages, packing.Scratch(), job.descriptor)
         except AdapterError as error:
             job.error = str(error)
         self._done.append(job)

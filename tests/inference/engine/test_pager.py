@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from inference.engine import pager, peft
+from inference.engine import packing, pager, peft
 from inference.engine.host_cache import HostCache
 from inference.engine.pager import CopyThread, Job
 from inference.engine.pages import Kind, PagePool
@@ -88,14 +88,14 @@ def test_a_bad_file_harms_no_other(tmp_path: Path, config: ModelConfig, monkeypa
     copies = CopyThread(config, pool, HostCache(1 << 20))
     good, gone, odd = (job(make_adapter(tmp_path / key, seed=1), config, pool) for key in ("good", "gone", "odd"))
     (tmp_path / "gone" / peft.TENSORS).unlink()
-    real = peft.pack
+    real = packing.pack
 
     def explodes(spec: peft.Spec, *args: object) -> None:
         if "odd" in str(spec.file):
             raise ZeroDivisionError("of all things")
         real(spec, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(peft, "pack", explodes)
+    monkeypatch.setattr(packing, "pack", explodes)
     for one in (gone, odd, good):
         copies.submit(one, urgent=True)
     errors = {one.key: one.error for one in ended(copies, 3)}

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from inference.engine import peft
+from inference.engine import packing, peft
 from inference.engine.lora import BLOCK, RowMap, row_map
 from inference.engine.sequence import AdapterError, AdapterMissing
 from inference.engine.weights import ModelConfig, read_config
@@ -38,7 +38,7 @@ def packed(spec: peft.Spec, config: ModelConfig, page: int = PAGE) -> tuple[RowM
     layout = row_map(config, spec.shape, page)
     image = torch.full((layout.nbytes,), 255, dtype=torch.uint8)
     pages = list(image.split(page))
-    peft.pack(spec, config, layout, pages, peft.Scratch())
+    packing.pack(spec, config, layout, pages, packing.Scratch())
     return layout, pages
 
 
@@ -234,7 +234,7 @@ def test_a_file_that_changes_after_it_was_inspected(tmp_path: Path, config: Mode
         packed(spec, config)
     layout = row_map(config, spec.shape, PAGE)
     image = torch.full((layout.nbytes,), 255, dtype=torch.uint8)
-    peft.pack(spec, config, layout, list(image.split(PAGE)), peft.Scratch(), held)
+    packing.pack(spec, config, layout, list(image.split(PAGE)), packing.Scratch(), held)
     os.close(held)
     assert torch.equal(image, torch.cat(before))
     (path / TENSORS).write_bytes(good)
