@@ -196,11 +196,11 @@ class Adapters:
         """Unique per version of an adapter, "" for the base model: what KV of one may be reused under."""
         return self._of[seq_id].key if seq_id in self._of else ""
 
-    def prefetch_next(self, scheduler: Scheduler, most: int, spare: int) -> None:
-        """Bring in adapters of the `most` requests that will run next, within `spare` pages."""
+    def prefetch_next(self, scheduler: Scheduler, most: int, promised: int) -> None:
+        """Bring in adapters of the `most` requests that will run next, beside `promised` pages."""
         if self._of and most:
             ids = (request.id for request in scheduler.upcoming(most))
-            self.residency.prefetch((self._of[i] for i in ids if i in self._of), spare)
+            self.residency.prefetch((self._of[i] for i in ids if i in self._of), promised)
 
     def poll(self) -> list[tuple[str, str]]:
         """Take over finished copies; (request, reason) of those whose adapter could not be read."""

@@ -166,8 +166,7 @@ class EngineCore:
         told, self._late = self._late, []
         self._batch.admit(now)
         picks = self._batch.pick()
-        spare = self.pool.free - self._batch.promised()
-        self.adapter_store.prefetch_next(self.scheduler, self.config.prefetch_requests, spare)
+        self.adapter_store.prefetch_next(self.scheduler, self.config.prefetch_requests, self._batch.promised())
         if not picks:
             if not told:
                 self.adapter_store.residency.wait(COPY_WAIT_S)

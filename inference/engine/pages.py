@@ -115,7 +115,11 @@ class PagePool:
     @property
     def available(self) -> int:
         """Pages that `alloc` can give: the free ones and those that reclaimers would release."""
-        return self.free + sum(holder.reclaimable for _, holder in self._reclaimers)
+        return self.room()
+
+    def room(self, without: Reclaimer | None = None) -> int:
+        """The free pages and those that all reclaimers but `without` would release."""
+        return self.free + sum(holder.reclaimable for _, holder in self._reclaimers if holder is not without)
 
     @property
     def used(self) -> int:
@@ -136,12 +140,12 @@ class PagePool:
             raise OutOfPages(f"{count} pages wanted, {self.free} of {self.capacity} free")
         return [self._take(kind) for _ in range(count)]
 
-    def make_room(self, count: int) -> bool:
-        """Reclaim in order until `count` pages are free; False, and nothing reclaimed, when there cannot be so many."""
-        if count > self.available:
+    def make_room(self, count: int, without: Reclaimer | None = None) -> bool:
+        """Reclaim in order, but not from `without`, until `count` pages are free; False, and nothing done, when it cannot be."""
+        if count > self.room(without):
             return False
         for _, holder in self._reclaimers:
-            if count > self.free and holder.reclaimable:
+            if count > self.free and holder.reclaimable and holder is not without:
                 holder.reclaim(count - self.free)
         return count <= self.free
 

@@ -3,7 +3,7 @@ least recently used first out, others brought in by the copy thread while the ba
 
 Kept from the paper: adapters and KV compete for the same pages; adapters of requests that are about to run are prefetched.
 Different: an idle adapter counts as room, so a request is admitted whenever its KV and adapter fit beside what is pinned;
-a prefetch takes only pages that the running batch does not need next, and never a prefix.
+a prefetch takes only pages that the running batch does not need next.
 Tests: tests/inference/engine/test_residency.py; progress under any mix: test_pool_progress.py.
 """
 
@@ -99,33 +99,28 @@ class Residency:
             self._load(adapter, urgent=True)
         return adapter.rows is not None
 
-    def prefetch(self, adapters: Iterable[Adapter], spare: int) -> None:
-        """Bring in adapters that will be wanted, in this order, within `spare` free pages and those of other idle ones."""
+    def prefetch(self, adapters: Iterable[Adapter], promised: int) -> None:
+        """Bring in adapters that will be wanted, in this order, beside `promised` pages that the running batch needs next.
+
+        They displace idle adapters that are not among them, then prefixes, as their admission would. Where even that is not
+        enough, nothing is displaced.
+        """
         soon = {adapter.key: adapter for adapter in adapters}
         for adapter in soon.values():
             if adapter.key in self._idle:
                 self._idle.move_to_end(adapter.key)
             if adapter.pages:
                 continue
-            missing = adapter.layout.pages - spare
-            for victim in self._others(soon, missing):
-                spare += self._evict_one(victim)
-            if adapter.layout.pages > min(spare, self._pool.free):
+            others = [idle for idle in self._idle.values() if idle.key not in soon]
+            wanted = adapter.layout.pages + promised
+            if wanted > self._pool.room(without=self) + sum(len(idle.pages) for idle in others):
                 return
-            spare -= adapter.layout.pages
+            for idle in others:
+                if self._pool.free < wanted:
+                    self._evict_one(idle)
+            self._pool.make_room(wanted, without=self)
             self.prefetches += 1
             self._load(adapter, urgent=False)
-
-    def _others(self, soon: dict[str, Adapter], missing: int) -> list[Adapter]:
-        """Idle adapters outside `soon` that hold `missing` pages together; none when there are not so many."""
-        found: list[Adapter] = []
-        for adapter in self._idle.values():
-            if missing <= 0:
-                break
-            if adapter.key not in soon:
-                found.append(adapter)
-                missing -= len(adapter.pages)
-        return found if missing <= 0 else []
 
     def retire(self, adapter: Adapter) -> None:
         """The adapter was unloaded: its pages go with its last user."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from inference.engine.lora import Segment, add_lora
-from inference.engine.pages import Kind, PagePool
+from inference.engine.pages import Kind, Order, PagePool
 from inference.engine.residency import Adapter, Residency
 from inference.engine.weights import read_config
 from tests.inference.engine.copies import HandPager, pool_of, version
@@ -115,12 +115,12 @@ def test_a_prefetch_takes_spare_pages_and_idle_adapters_that_are_not_wanted_soon
         rig.use(key)
     kv = rig.pool.alloc(12)
     assert rig.pool.free == 4
-    rig.residency.prefetch([rig["a"], rig["e"], rig["c"]], spare=3)
+    rig.residency.prefetch([rig["a"], rig["e"], rig["c"]], promised=1)
     assert rig.resident() == "a", "b made room for e; a is wanted soon"
     assert rig.pager.submitted[-1] == ("e", False) and rig["e"].job is not None
     assert rig["c"].job is None, "one page is left"
     before = len(rig.pager.submitted)
-    rig.residency.prefetch([rig["a"], rig["e"], rig["c"]], spare=1)
+    rig.residency.prefetch([rig["a"], rig["e"], rig["c"]], promised=1)
     assert len(rig.pager.submitted) == before
     rig.residency.pin(rig["e"], "r")
     assert rig.pager.submitted[-1] == ("e", True), "it is urgent now"
@@ -130,10 +130,40 @@ def test_a_prefetch_takes_spare_pages_and_idle_adapters_that_are_not_wanted_soon
     rig.pool.release(kv)
 
 
+class Prefixes:
+    """Pages that nobody reads, as the prefix cache holds them."""
+
+    def __init__(self, pool: PagePool, pages: int) -> None:
+        self.pool, self.pages = pool, pool.alloc(pages)
+        pool.add_reclaimer(Order.PREFIXES, self)
+
+    @property
+    def reclaimable(self) -> int:
+        return len(self.pages)
+
+    def reclaim(self, pages: int) -> int:
+        given, self.pages = self.pages[:pages], self.pages[pages:]
+        self.pool.release(given)
+        return len(given)
+
+
+def test_a_prefetch_takes_prefixes_as_admission_would_but_no_adapter_that_is_wanted_too(rig: Rig) -> None:
+    """A tree that has filled the pool is no reason to wait for each adapter at its request's admission."""
+    for key in "ab":
+        rig.use(key)
+    prefixes = Prefixes(rig.pool, 16)
+    assert rig.pool.free == 0
+    rig.residency.prefetch([rig["a"], rig["e"]], promised=3)
+    assert rig.resident() == "a" and rig["e"].job is not None
+    assert len(prefixes.pages) == 16 - (4 + 3 - 2), "b went first, then as many prefixes as were still missing"
+    rig.residency.prefetch([rig["a"], rig["e"], rig["c"], rig["d"]], promised=11)
+    assert rig["c"].job is not None and rig["d"].job is None and rig.resident() == "a"
+
+
 def test_a_prefetch_that_cannot_fit_evicts_nothing(rig: Rig) -> None:
     rig.use("a")
     kv = rig.pool.alloc(18)
-    rig.residency.prefetch([rig["e"]], spare=0)
+    rig.residency.prefetch([rig["e"]], promised=0)
     assert rig.resident() == "a" and rig.pager.waiting == []
     rig.pool.release(kv)
 
@@ -155,7 +185,7 @@ def test_an_unloaded_adapter_goes_with_its_last_user(rig: Rig) -> None:
 
 
 def test_unloaded_while_it_is_being_copied(rig: Rig) -> None:
-    rig.residency.prefetch([rig["a"]], spare=10)
+    rig.residency.prefetch([rig["a"]], promised=0)
     rig.residency.retire(rig["a"])
     assert rig.pool.held(Kind.ADAPTER) == 2, "the copy thread is writing there"
     rig.pager.finish_all()
