@@ -18,7 +18,7 @@ from kernels import library
 LEVELS = library.levels(found) if (found := library.load()) is not None else ()
 HAVE_TRITON = importlib.util.find_spec("triton") is not None
 NO_C = pytest.mark.skipif(not LEVELS, reason="the C kernels could not be built (no compiler?)")
-NO_TRITON = pytest.mark.skipif(not HAVE_TRITON, reason="triton is not installed (dependency group triton)")
+NO_TRITON = pytest.mark.skipif(not HAVE_TRITON, reason="triton is not installed (it is for Linux alone)")
 
 C_WAYS = [pytest.param(f"c {level}", marks=NO_C) for level in LEVELS or ("none",)]
 WAYS = ["torch", *C_WAYS, pytest.param("triton", marks=NO_TRITON)]
