@@ -31,9 +31,10 @@ from inference.scheduler.engine_model import EngineModel
 from inference.scheduler.fairness import BacklogMonitor
 from inference.scheduler.registry import make_scheduler
 from inference.scheduler.simulator import Simulator
+from inference.scheduler.vtc_locality import SLACK
 from tests.bench._workloads import EVEN, HEAVY, TraceError, documents, read_trace
 
-Q = 2_500.0
+Q = SLACK
 CACHES = (20_000, 8_000)
 POOL, BATCH = 10_000, 32
 OURS = "vtc+slack, predicted"

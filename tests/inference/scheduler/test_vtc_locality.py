@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from inference.scheduler.protocol import Request
 from inference.scheduler.room import WaitingRoom
+from inference.scheduler.vtc_locality import RESERVE
 from tests.inference.scheduler.driving import arrive, pair, request, room
 
 Cache = dict[str | None, int]
@@ -227,10 +228,35 @@ def test_upcoming_tells_whose_adapters_to_fetch() -> None:
     assert s.upcoming(0) == []
 
 
+def best_of_all(
+    s: WaitingRoom, left: dict[str, Request], running: list[Request], cache: Cache, slack: float
+) -> set[str]:
+    """By a plain search: the requests of best rank among those that may go next."""
+    count = {r.client: counter(s, r.client) for r in left.values()}
+    least, served, run = min(count.values()), {r.client for r in running}, running[-1].prefix if running else None
+    come = any(c == least and client not in served for client, c in count.items())
+    heads = {(r.client, r.prefix or r.id): r for r in sorted(left.values(), key=lambda r: -r.arrival)}.values()
+    have = Counter(r.client for r in (*left.values(), *running))
+
+    def rank(r: Request) -> tuple[bool, int, bool, float]:
+        cached = min(r.input_len, cache.get(r.prefix, 0))
+        goes_on = cached > 0 and r.prefix == run
+        return goes_on or count[r.client] <= least + (1 - RESERVE) * slack, cached, goes_on, -count[r.client]
+
+    def affordable(r: Request) -> bool:
+        charge = r.input_len - min(r.input_len, cache.get(r.prefix, 0))
+        return count[r.client] == least or count[r.client] + charge <= least + slack
+
+    lone = [r for r in heads if have[r.client] == 1 and affordable(r)]
+    others = [r for r in heads if affordable(r) and not (come and r.client in served)]
+    best = max(map(rank, lone or others))
+    return {r.id for r in lone or others if rank(r) == best}
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["", "x", "y", "z"]), st.integers(1, 50)), max_size=60))
 @settings(max_examples=100, deadline=None)
 def test_what_is_chosen_is_best_of_all_in_the_slack(waiting: list) -> None:
-    """Against a plain search: nothing in the slack has a longer prefix or, for equal ones, a lower counter.
+    """Nothing that stays inside the slack has a longer prefix or, for equal ones, is of the run or has a lower counter.
 
     Those with nothing else here come before all others; where the least served has just come, so must have whoever passes it.
     """
@@ -242,22 +268,31 @@ def test_what_is_chosen_is_best_of_all_in_the_slack(waiting: list) -> None:
     left = {r.id: r for r in s.upcoming(10**6)}
     running: list[Request] = []
     while left:
-        least = min(counter(s, r.client) for r in left.values())
-        served = {r.client for r in running}
-        come = any(counter(s, r.client) == least and r.client not in served for r in left.values())
-        ranks = {
-            r.id: (min(r.input_len, cache.get(r.prefix, 0)), -counter(s, r.client))
-            for r in left.values()
-            if counter(s, r.client) <= least + 40 and not (come and r.client in served)
-        }
-        have = Counter(r.client for r in (*left.values(), *running))
-        lone = {i: rank for i, rank in ranks.items() if have[left[i].client] == 1}
-        ranks = lone or ranks
-        heads = {(r.client, r.prefix): r.id for r in sorted(left.values(), key=lambda r: -r.arrival) if r.prefix}
-        ranks = {i: rank for i, rank in ranks.items() if not left[i].prefix or i in heads.values()}
+        best = best_of_all(s, left, running, cache, 40)
         (r,) = admit(s, cache)
-        assert ranks[r.id] == max(ranks.values())
+        assert r.id in best
         running.append(left.pop(r.id))
+
+
+def test_nobody_leaves_the_slack_by_what_it_reads() -> None:
+    s = room("vtc_locality", slack=100)
+    first = request("a", input_len=30, prefix="x")
+    arrive(s, first, request("a", input_len=80, prefix="x"), request("b", input_len=80), request("b", input_len=80))
+    assert admit(s, {"x": 30}) == (first,)
+    s.decoded(first, 20)
+    assert counter(s, "a") == 40
+    assert admit(s, {"x": 15})[0].client == "b", "a would pay 65 more than its 40"
+    assert admit(s, {"x": 15})[0].client == "a", "now it is the least"
+
+
+def test_a_run_goes_on_to_the_end_of_the_slack_and_another_begins_only_with_enough_of_it_left() -> None:
+    s, hot = room("vtc_locality", slack=100, reserve=0.5), {"x": 10, "y": 10}
+    for client, prefix in ("ax", "by", "cz"):
+        arrive(s, *(request(client, input_len=30, prefix=prefix, arrival=float(i)) for i in range(9)))
+    order = "".join(admit(s, hot)[0].client for _ in range(18))
+    # Each is served once, which costs a and b 20 and c 30. Then a run takes five to leave the slack, first of a (120), then of b
+    # (120 where c has 30). c begins, for a and b are less than half the slack above it only when it has 90; then a has 3 more.
+    assert order == "abc" + "aaaaa" + "bbbbb" + "cc" + "aaa"
 
 
 def test_who_comes_back_is_passed_by_nobody_who_has_been_waiting() -> None:
@@ -277,6 +312,6 @@ def test_who_comes_back_is_passed_by_nobody_who_has_been_waiting() -> None:
 
 
 def test_options_are_checked() -> None:
-    for wrong in ({"slack": -1}, {"candidates": 0}, {"patience": 0}, {"max_adapters": 0}):
+    for wrong in ({"slack": -1}, {"candidates": 0}, {"patience": 0}, {"max_adapters": 0}, {"reserve": 2}):
         with pytest.raises(ValueError):
             room("vtc_locality", **wrong)
