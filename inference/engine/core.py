@@ -22,6 +22,7 @@ from inference.engine.model import Chunk
 from inference.engine.pages import Kind
 from inference.engine.residency import Adapter
 from inference.engine.sequence import EXPIRED, SHED, FinishReason, RequestError, Sequence, StepOutput, TokenLogprob
+from inference.scheduler.prefix_key import alike
 from inference.scheduler.protocol import Arrival, Removal, Request, Scheduler
 
 COPY_WAIT_S = 0.005  # with nothing to compute, wait so long for an adapter before looking at other news again
@@ -69,6 +70,7 @@ class EngineCore:
         self._check(seq)
         adapter = self._adapter_of(seq)
         seq.request.input_len, seq.request.max_output = len(seq.prompt_ids), seq.params.max_tokens
+        seq.request.prefix = alike(seq.request, seq.prompt_ids) if self.config.radix else None
         arrival = self.scheduler.arrive(seq.request, now)
         for request in arrival.shed:
             self._drop(request, SHED)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 from inference.scheduler.protocol import Request
 
 TOKEN_BYTES = array("I").itemsize  # token ids are below 2**32
+ALIKE_FROM = 256  # tokens that two prompts must begin with to be taken for alike
 
 
 class PrefixKey(NamedTuple):
@@ -33,6 +35,20 @@ def salt_of(r: Request) -> str:
     """
     salt = r.meta.get("cache_salt")
     return salt if isinstance(salt, str) and salt else r.client
+
+
+def alike(r: Request, tokens: Sequence[int]) -> str | None:
+    """`Request.prefix` of a prompt: equal for prompts of one adapter and salt that begin with the same half at least.
+
+    The half is the largest power of two below the length, so that a question about a document stands beside the other
+    questions about it, and not beside all that share a short preamble. None for prompts of ALIKE_FROM tokens or fewer: they are
+    looked up one by one.
+    """
+    half = 1 << max(0, (len(tokens) - 1).bit_length() - 1)
+    if half < ALIKE_FROM:
+        return None
+    owner = f"{r.adapter or ''}\0{salt_of(r)}\0".encode()
+    return blake2b(owner + encode(tokens[:half]), digest_size=12).hexdigest()
 
 
 def encode(tokens: Sequence[int]) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.scheduler.prefix_key import TOKEN_BYTES, decode, encode, salt_of
+from inference.scheduler.prefix_key import ALIKE_FROM, TOKEN_BYTES, alike, decode, encode, salt_of
 from inference.scheduler.protocol import Request, ServiceClass
 
 
@@ -23,6 +23,18 @@ from inference.scheduler.protocol import Request, ServiceClass
 )
 def test_the_salt_is_the_senders_or_the_client(client, klass, meta, salt):
     assert salt_of(Request("r", client, klass=klass, meta=meta)) == salt
+
+
+def test_prompts_are_alike_that_begin_with_the_same_half() -> None:
+    document, client = list(range(1500)), Request("r", "a")
+    of = {question: alike(client, document + [question] * 40) for question in (7, 8)}
+    assert of[7] == of[8] is not None
+    assert alike(client, document[:1000] + [9] * 540) != of[7], "another document behind the same preamble"
+    assert alike(Request("r", "b"), document + [7] * 40) != of[7], "another salt"
+    assert alike(Request("r", "a", adapter="poet"), document + [7] * 40) != of[7]
+    assert alike(client, document[:ALIKE_FROM]) is None, "short ones are looked up one by one"
+    assert alike(client, document[: ALIKE_FROM + 1]) == alike(client, document[:ALIKE_FROM] + [9] * ALIKE_FROM)
+    assert alike(client, []) is None
 
 
 @given(st.lists(st.integers(0, 2**32 - 1)), st.integers(0, 20))
