@@ -56,11 +56,24 @@ def test_every_flag_of_the_frame_reaches_it() -> None:
 
 def test_every_flag_of_a_policy_reaches_it() -> None:
     order = made(
-        *("--slack", "99", "--patience", "5", "--candidates", "6", "--cluster-adapters", "2", "--lengths", "predicted"),
+        *(
+            "--slack",
+            "99",
+            "--reserve",
+            "0.5",
+            "--patience",
+            "5",
+            "--candidates",
+            "6",
+            "--cluster-adapters",
+            "2",
+            "--lengths",
+            "predicted",
+        ),
         *("--cost", "profiled", "--weights", "exam=2,battle=2"),
     ).order
     assert isinstance(order, VtcLocality)
-    assert (order.slack, order.patience, order.candidates, order.max_adapters) == (99, 5, 6, 2)
+    assert (order.slack, order.reserve, order.patience, order.candidates, order.max_adapters) == (99, 0.5, 5, 6, 2)
     assert isinstance(order._lengths, Predicted)
     assert order._cost is profiled
     assert order._prices == {ServiceClass.BATTLE: 1, ServiceClass.EXAM: 1, ServiceClass.SIMULATION: 2}
