@@ -51,6 +51,11 @@ CATALOGUE = {
                     "endpoint reason",
                     "Requests that were refused, shed or expired there.",
                 ),
+                (
+                    "agon_engine_adapters_total",
+                    "endpoint event",
+                    "Times that an adapter was paged in (loaded), had to make room, or could not be read.",
+                ),
                 ("agon_process_cpu_seconds_total", PROCESS, "CPU time with children, user and system."),
                 ("agon_leases_lost_total", PROCESS, "Turns that another worker took over."),
                 ("agon_stream_events_total", PROCESS, "Events published into turns' streams."),
@@ -80,6 +85,7 @@ CATALOGUE = {
                 ("agon_endpoint_requests", "endpoint state", "Requests running and waiting inside the endpoint."),
                 ("agon_endpoint_pages", "endpoint state", "KV pages used and free."),
                 ("agon_endpoint_fairness", "endpoint", "Jain's index of service over clients, 1 = all alike."),
+                ("agon_endpoint_adapters", "endpoint state", "LoRA adapters that it knows, and that are in its pool."),
                 ("agon_endpoint_clients", "endpoint", "Fairness clients with service."),
                 ("agon_endpoint_largest_share", "endpoint", "Share of service of the most served client."),
                 (

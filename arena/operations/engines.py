@@ -31,6 +31,11 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "refused": ("agon_engine_queue_refused_total",),
     "shed": ("agon_engine_queue_shed_total",),
     "expired": ("agon_engine_queue_expired_total",),
+    "adapters": ("agon_engine_core_adapters",),
+    "adapters_resident": ("agon_engine_core_adapters_resident",),
+    "adapters_loaded": ("agon_engine_core_adapter_loads_total",),
+    "adapters_evicted": ("agon_engine_core_adapter_evictions_total",),
+    "adapters_failed": ("agon_engine_core_adapter_failures_total",),
 }
 
 

@@ -131,6 +131,10 @@ def _of_endpoints(page: Page, data: dict[str, Any]) -> None:
         page.set("agon_engine_output_tokens_total", (name,), row.get("output_tokens"))
         for reason in ("refused", "shed", "expired"):
             page.set("agon_engine_turned_away_total", (name, reason), row.get(reason))
+        page.set("agon_endpoint_adapters", (name, "registered"), row.get("adapters"))
+        page.set("agon_endpoint_adapters", (name, "resident"), row.get("adapters_resident"))
+        for event in ("loaded", "evicted", "failed"):
+            page.set("agon_engine_adapters_total", (name, event), row.get(f"adapters_{event}"))
 
 
 def label_of(deployment: str, names: dict[str, dict[str, Any]]) -> str:

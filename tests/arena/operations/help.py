@@ -60,6 +60,7 @@ ENGINE = {
     "name": "stub", "kind": "engine", "state": "up", "running": 2, "waiting": 1, "pages": 100, "pages_used": 40,
     "output_tokens": 600, "fairness": 0.9, "clients": 3, "largest_share": 0.5, "spread": 12.0,
     "refused": 5, "shed": 4, "expired": 3,
+    "adapters": 2000, "adapters_resident": 30, "adapters_loaded": 90, "adapters_evicted": 60, "adapters_failed": 1,
     "queue": queues.parse(json.dumps({"policy": "vtc_locality", "clients": [
         {"client": "visitor:0199e5a0-0000-7000-8000-000000000001", "group": "k1-00112233445566778899", "service": 1234.0,
          "counter": 56789.5, "group_counter": 4321.0, "waiting": 7, "admissions": 11,

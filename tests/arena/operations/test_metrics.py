@@ -121,6 +121,9 @@ def test_the_figures_are_right(settings, valkey: redis.Redis, monkeypatch: pytes
     assert found["agon_endpoint_pages", "stub", "used"] == 40 and found["agon_endpoint_pages", "stub", "free"] == 60
     away = {reason: found["agon_engine_turned_away_total", "stub", reason] for reason in ("refused", "shed", "expired")}
     assert away == {"refused": 5, "shed": 4, "expired": 3}
+    assert [found["agon_endpoint_adapters", "stub", state] for state in ("registered", "resident")] == [2000, 30]
+    events = [found["agon_engine_adapters_total", "stub", event] for event in ("loaded", "evicted", "failed")]
+    assert events == [90, 60, 1]
     assert found["agon_dispatch_requests", on_stub, "running"] == 2
     assert found["agon_jobs", "failed"] == 1
     assert found["agon_figures_age_seconds",] < 5
