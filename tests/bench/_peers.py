@@ -7,20 +7,23 @@ the names of Hugging Face's.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from inference.demo.install import GGUF_NAME, GGUF_SHA256, WHEEL_NAME, _digest
 from inference.demo.paths import models_dir, var_dir
 
 ROOT = Path(__file__).resolve().parents[2]
-PEERS = ("vllm", "llama", "peft")
 KEY = "a-key-for-benchmarks-only-32-chars"
 MAX_LEN = 2048  # tokens of one sequence, vLLM
+JOB_TIMEOUT_S = 900.0
 KV_MB = 1024  # for keys and values, ours and vLLM's
 
 
@@ -100,3 +103,23 @@ def llama_server(port: int, streams: int = 32) -> tuple[list[str], dict[str, str
     command = [str(binary), "-m", str(gguf()), "--alias", "m", "--port", str(port), "--host", "127.0.0.1"]
     command += ["--api-key", KEY, "-t", "2", "-tb", "2", "-np", str(streams), "-c", str(512 * streams), "--no-webui"]
     return command, quiet_env(LD_LIBRARY_PATH=str(binary.parent))
+
+
+def run_job(peer: str, job: dict[str, Any]) -> dict[str, float]:
+    """What _vllm_run.py or _peft_run.py says of a job, in the peer's own process. RuntimeError with its words if it fails."""
+    script = Path(__file__).with_name(f"_{peer}_run.py")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "job.json"
+        file.write_text(json.dumps(job))
+        done = subprocess.run(
+            [*python(peer), str(script), str(file)],
+            env=vllm_env() if peer == "vllm" else quiet_env(),
+            cwd=scratch,
+            capture_output=True,
+            text=True,
+            timeout=JOB_TIMEOUT_S,
+            check=False,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{peer} failed: {done.stderr[-3000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from inference.engine.config import EngineConfig
+from inference.engine.config import Device, EngineConfig
 from inference.engine.core import EngineCore
 from inference.scheduler.registry import make_scheduler
+from tests.bench import _peers
 from tests.bench._prefix_workloads import workload
 from tests.bench._replay import Asking, Lpm, sequence_of
 from tests.inference.engine.tiny import sequence
@@ -70,9 +71,12 @@ def overhead(model: Path, threads: int | None, streams: int, requests: int) -> d
     }
 
 
-def serve(model: Path, threads: int | None, name: str, share: float, radix: bool) -> dict[str, float]:
+def serve(
+    model: Path, threads: int | None, name: str, share: float, radix: bool, device: Device = "cpu"
+) -> dict[str, float]:
     """One workload on a fresh engine: CPU seconds of the whole process from the first request to the last token."""
-    core = EngineCore(EngineConfig(model, threads=threads, radix=radix), Lpm())  # type: ignore[arg-type]
+    config = EngineConfig(model, threads=threads, radix=radix, device=device)
+    core = EngineCore(config, Lpm())  # type: ignore[arg-type]
     core.add(sequence("warm", [5] * 32, max_tokens=2), 0.0)
     while core.has_work():
         core.step(0.0)
@@ -98,9 +102,10 @@ def serve(model: Path, threads: int | None, name: str, share: float, radix: bool
 
 
 def against_off(
-    model: Path, threads: int | None, runs: int, smoke: bool, only: list[str] | None
+    model: Path, threads: int | None, runs: int, smoke: bool, only: list[str] | None, device: Device = "cpu"
 ) -> dict[str, dict[str, float]]:
-    """Each workload (or `only` these) with and without reuse in turn; the least CPU of `runs` runs each."""
+    """Each workload (or `only` these) with and without reuse in turn; the least CPU (cuda: wall) time of `runs` runs each."""
+    clock = "cpu_s" if device == "cpu" else "wall_s"
     found: dict[str, dict[str, float]] = {}
     for key, (name, share) in END_TO_END.items():
         if only and key not in only:
@@ -108,14 +113,15 @@ def against_off(
         best: dict[bool, dict[str, float]] = {}
         for _ in range(runs):
             for radix in (True, False):
-                took = serve(model, threads, name, 0.0 if smoke else share, radix)
-                if radix not in best or took["cpu_s"] < best[radix]["cpu_s"]:
+                took = serve(model, threads, name, 0.0 if smoke else share, radix, device)
+                if radix not in best or took[clock] < best[radix][clock]:
                     best[radix] = took
         on, off = best[True], best[False]
         found[key] = {
-            "ratio": round(off["cpu_s"] / on["cpu_s"], 2),
+            "ratio": round(off[clock] / on[clock], 2),
             "cpu_s": round(on["cpu_s"], 1),
             "cpu_s_off": round(off["cpu_s"], 1),
+            "wall_s": round(on["wall_s"], 1),
             "wall_ratio": round(off["wall_s"] / on["wall_s"], 2),
             "computed": on["computed"],
             "computed_off": off["computed"],
@@ -124,3 +130,24 @@ def against_off(
         }
         print(key, found[key], flush=True)
     return found
+
+
+def against_vllm(model: Path, rows: Mapping[str, Mapping[str, float]], smoke: bool) -> dict[str, object]:
+    """`rows` of `against_off` beside vLLM with its own prefix cache, the same calls: its CPU seconds over ours."""
+    why = "peers are not part of a smoke run" if smoke else _peers.absent("vllm")
+    if why:
+        return {"e2e_vs_vllm": None, "why_e2e_vs_vllm": why}
+    found: dict[str, dict[str, float]] = {}
+    for key, row in rows.items():
+        calls = Asking(workload(*END_TO_END[key])).in_order
+        said = [{"id": c.id, "parts": c.parts, "output": len(c.reply), "after": c.after, "salt": c.salt} for c in calls]
+        job = {"model": str(model.resolve()), "streams": 32, "max_len": 8192, "lora": None, "calls": said}
+        took = _peers.run_job("vllm", job)
+        found[key] = {
+            "ratio": round(took["cpu_s"] / row["cpu_s"], 2),
+            "wall_ratio": round(took["wall_s"] / row["wall_s"], 2),
+            "cpu_s": round(took["cpu_s"], 1),
+            "cached": took["cached"],
+        }
+        print("vllm", key, found[key], flush=True)
+    return {"e2e_vs_vllm": {key: row["ratio"] for key, row in found.items()}, "e2e_vllm": found}

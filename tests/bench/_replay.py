@@ -80,6 +80,7 @@ class Asking:
                 self._next[name].append(call)
         self.first = [call for call in calls if not call.after]
         random.Random(ARRIVAL_SEED).shuffle(self.first)
+        self.in_order = [*self.first, *(call for call in calls if call.after)]
 
     def ended(self, name: str) -> list[Call]:
         """The calls that waited for `name` alone."""

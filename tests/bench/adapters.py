@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +38,7 @@ STREAMS = (16, 32)
 REQUESTS, LENGTHS = 64, (8, 512)
 MIX, MIX_INPUTS, MIX_OUTPUTS, MIX_STREAMS = 48, (8, 64), (16, 96), 16
 PARTS = ("ratio", "op", "slo", "peers")
-PEERS = {"vllm": ("vs_vllm_lora", "_vllm_run.py"), "peft": ("vs_peft", "_peft_run.py")}
-PEER_TIMEOUT_S = 900
+PEERS = {"vllm": "vs_vllm_lora", "peft": "vs_peft"}
 
 
 def arguments() -> argparse.Namespace:
@@ -121,7 +119,7 @@ def against_peers(args: argparse.Namespace, model: Path, folders: Folders) -> di
     why = {peer: "peers are not part of a smoke run" if args.smoke else _peers.absent(peer) for peer in PEERS}
     for peer in PEERS:
         if why[peer]:
-            result |= {PEERS[peer][0]: None, f"why_{PEERS[peer][0]}": why[peer]}
+            result |= {PEERS[peer]: None, f"why_{PEERS[peer]}": why[peer]}
     if all(why.values()):
         return result
     folder = folders.make("mix", COUNTS[1], asked)
@@ -129,28 +127,12 @@ def against_peers(args: argparse.Namespace, model: Path, folders: Folders) -> di
     print(f"ours: {ours}", flush=True)
     result["mix_ours"] = {"tok_per_cpu_s": round(ours.per_cpu_s, 1), "tok_s": round(ours.tokens / ours.wall_s, 1)}
     for peer in (peer for peer in PEERS if not why[peer]):
-        found = run_peer(peer, job(model, folder, asked))
+        found = _peers.run_job(peer, job(model, folder, asked))
         print(f"{peer}: {found}", flush=True)
         assert found["tokens"] == ours.tokens
-        result[PEERS[peer][0]] = round(found["cpu_s"] / ours.cpu_s, 2)
-        result[f"{PEERS[peer][0]}_wall"] = round(found["wall_s"] / ours.wall_s, 2)
+        result[PEERS[peer]] = round(found["cpu_s"] / ours.cpu_s, 2)
+        result[f"{PEERS[peer]}_wall"] = round(found["wall_s"] / ours.wall_s, 2)
     return result
-
-
-def run_peer(peer: str, described: dict[str, Any]) -> dict[str, float]:
-    """What the peer's own process says of a job."""
-    script = Path(__file__).with_name(PEERS[peer][1])
-    env = _peers.vllm_env() if peer == "vllm" else _peers.quiet_env()
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "job.json"
-        file.write_text(json.dumps(described))
-        done = subprocess.run(
-            [*_peers.python(peer), str(script), str(file)],
-            env=env, cwd=scratch, capture_output=True, text=True, timeout=PEER_TIMEOUT_S, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"{peer} failed: {done.stderr[-3000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def run(args: argparse.Namespace) -> dict[str, object]:

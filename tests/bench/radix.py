@@ -20,7 +20,12 @@ replies of the given lengths; each workload with reuse and without in turn. CPU 
 of `--runs` each. A part of each workload: 2 preambles of five_shot, 2 questions of tree, 3 articles of judge, and 6
 conversations of chat_arena (chat). A prompt that holds a reply holds what the model said.
 
+**e2e_vs_vllm**: the same calls by vLLM on the CPU (bfloat16, eager, two threads, its own prefix cache; 32 running, all first
+calls waiting at once in the same order) inside its own process, CPU seconds of vLLM / ours with reuse; replies have the same
+lengths.
+
 `--smoke` replays 5 % of the programs and serves one of each with a random two-layer model, whose steps cost next to nothing.
+`--device cuda` runs the calls end to end on the GPU, ratios on the clock, or says that there is none.
 """
 
 from __future__ import annotations
@@ -38,7 +43,6 @@ from tests.bench._replay import POOL_TOKENS, optimum, replay
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_POOL = 8192
 PARTS = ("hits", "cost", "e2e")
-WHY_VLLM = "vLLM is not installed: the peers come with a later version of this benchmark"
 
 
 def arguments() -> argparse.Namespace:
@@ -50,6 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=1, help="of each workload end to end, with and without reuse")
     parser.add_argument("--only", choices=PARTS, help="one part of the benchmark")
     parser.add_argument("--workload", action="append", help="end to end only with this one (repeat for more)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--smoke", action="store_true")
     return parser.parse_args()
 
@@ -86,7 +91,7 @@ def hit_rates(share: float) -> dict[str, object]:
 
 def on_the_engine(args: argparse.Namespace, model: Path, parts: set[str]) -> dict[str, object]:
     """zero_reuse_overhead and e2e_vs_off, with what they are made of."""
-    from tests.bench._prefix_engine import STREAMS, against_off, overhead
+    from tests.bench._prefix_engine import STREAMS, against_off, against_vllm, overhead
 
     threads = 1 if args.smoke else args.threads
     result: dict[str, object] = {"threads": threads or "default"}
@@ -96,8 +101,10 @@ def on_the_engine(args: argparse.Namespace, model: Path, parts: set[str]) -> dic
         result["zero_reuse_overhead"] = max(row["overhead"] for row in found.values())
         result["overhead_by_streams"] = found
     if "e2e" in parts:
-        rows = against_off(model, threads, args.runs, args.smoke, args.workload)
+        rows = against_off(model, threads, args.runs, args.smoke, args.workload, args.device)
         result |= {"e2e_vs_off": {key: row["ratio"] for key, row in rows.items()}, "e2e": rows}
+        if args.device == "cpu":
+            result |= against_vllm(model, rows, args.smoke)
     return result
 
 
@@ -105,7 +112,14 @@ def main() -> None:
     """Print progress, then the result as the last line."""
     args = arguments()
     parts = set(PARTS) if args.only is None else {args.only}
-    result: dict[str, object] = {"smoke": args.smoke}
+    result: dict[str, object] = {"smoke": args.smoke, "device": args.device}
+    if args.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            print(json.dumps(result | {"skipped": f"torch {torch.__version__} sees no CUDA device"}))
+            return
+        parts = {"e2e"}
     if "hits" in parts:
         result |= hit_rates(0.05 if args.smoke else 1.0)
     if parts & {"cost", "e2e"}:
@@ -115,7 +129,6 @@ def main() -> None:
             long = {"max_position_embeddings": 8192}
             model = make_model(Path(folder) / "tiny", **long) if args.smoke else args.model
             result |= on_the_engine(args, model, parts)
-    result |= {"e2e_vs_vllm": None, "why_e2e_vs_vllm": WHY_VLLM}
     print(json.dumps(result))
 
 
