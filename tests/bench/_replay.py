@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ class Lpm:
 
     def wake_at(self, now: float) -> float | None:
         return None
+
+    def expired(self, now: float) -> tuple[Request, ...]:
+        return ()
+
+    def upcoming(self, n: int) -> list[Request]:
+        return list(islice(self._waiting.values(), n))
 
     def arrive(self, r: Request, now: float) -> Arrival:
         self._waiting[r.id] = r
