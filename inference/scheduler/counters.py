@@ -3,7 +3,8 @@
 Kept: a counter per client; whoever has nothing queued is lifted on arrival to the least counter among those who have, and in
 an idle queue to the counter of the last who left it. Differs: the same rule is applied twice, to groups (an IP prefix, or a
 client that names none) and to the clients of a group, so fresh cookies earn no extra share; where output is paid in advance,
-the lift never sets a counter further below what has been the least one than refunds may take it, so that refunds of many
+whoever is lifted is lifted to what the least one has received (without what has not been said yet: its refund would leave the
+newcomer behind), but never further below what has been the least counter than refunds may take it, so that refunds of many
 cannot add up; counters of clients that have nothing here are bounded in number, the longest idle forgotten first, which by
 the lift costs nothing once the others have passed it.
 Tests: tests/inference/scheduler/test_counters.py, test_nesting.py, test_vtc_reference.py.
@@ -27,7 +28,7 @@ GRACE_TURNS = 64.5  # whoever comes wins a tie against all but those who have wa
 class Node:
     """A counter among its siblings. `turn` breaks ties: who was served longest ago goes first.
 
-    `prepaid` is the part of `counter` that was charged in advance for running requests, at most all of it to be refunded.
+    `prepaid` is the part of `counter` that was charged in advance for what has not been said yet: a refund is at most that.
     `fresh`: it had nothing queued and has not been served since something is.
     """
 
@@ -110,9 +111,10 @@ class Siblings(Generic[N]):
         """
         if self._lift:
             if self._count:
-                node.counter = max(node.counter, self.least().counter)
+                least = self.least()
+                node.counter = max(node.counter, least.counter - least.prepaid)
             elif self._last is not None:
-                node.counter = max(node.counter, self._last.counter)
+                node.counter = max(node.counter, self._last.counter - self._last.prepaid)
             if self.most_prepaid:
                 node.counter = max(node.counter, self.highest_least - self.most_prepaid + node.prepaid)
         node.turn = max(node.turn, turn - GRACE_TURNS)

@@ -30,7 +30,7 @@ from inference.scheduler.unit import Unit
 class Account:
     """An admitted request: `paid` is h(n_in, the larger of `out` and `expected`), before the price of its class.
 
-    `prepaid` is what of that was charged at admission for the expected output, its price included.
+    `prepaid` is what of that was charged at admission for expected output that has not come yet, its price included.
     """
 
     client: Client
@@ -122,6 +122,14 @@ class Vtc(Order):
         account.out += n
         if account.out > account.expected:
             self._settle(account)
+        if account.prepaid:
+            self._spend(account)
+
+    def _spend(self, account: Account) -> None:
+        """What has been said is paid in advance no more."""
+        left = max(0.0, account.paid - self._cost(account.n_in, account.out)) * account.price
+        self._tree.prepay(account.client, left - account.prepaid)
+        account.prepaid = left
 
     def _settle(self, account: Account) -> None:
         """Charge, or give back, what lies between what was paid and the cost of what was said."""

@@ -73,3 +73,15 @@ def test_a_wrong_guess_is_settled_at_the_end(name: str, said: int) -> None:
     found = s.order.counters("a")
     assert found is not None
     assert found[0] == pytest.approx(2 * 10 + 2 * (40 + said))
+
+
+@pytest.mark.parametrize("said", [0, 6, 20])
+def test_a_newcomer_starts_level_with_what_the_least_one_has_received(said: int) -> None:
+    """Not with what it has paid in advance: a flood's refunds would leave the newcomer behind the flood."""
+    s = room("vtc_credibility")
+    first, waits = request("flood", input_len=10), request("flood", input_len=10)
+    arrive(s, first, waits)
+    admit(s, slots=1)
+    s.decoded(first, said)
+    arrive(s, request("new", input_len=10))
+    assert s.order.counters("new") == (10 + 2 * said,) * 2
