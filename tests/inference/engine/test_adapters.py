@@ -168,6 +168,32 @@ def test_a_file_that_has_turned_bad_fails_its_requests_alone(tmp_path: Path, tin
     assert len(tokens(core, "bad")) == 12
 
 
+def test_an_adapter_that_comes_back_is_read_in_its_new_pages(tmp_path: Path, tiny_model: Path) -> None:
+    core = make_core(tiny_model, pages=60, radix=False)
+    for name, seed in (("a", 1), ("b", 2)):
+        core.load_adapter(name, make_adapter(tmp_path / name, seed=seed))
+    wanted = tokens(core, "a")
+    first = list(core.adapter_store.find("a").pages)
+    assert core.pool.make_room(60)
+    other = tokens(core, "b")
+    assert set(core.adapter_store.find("b").pages) & set(first), "b lies where a lay"
+    assert tokens(core, "a") == wanted != other and core.adapter_store.find("a").pages != first
+    check_pages(core)
+
+
+def test_a_preempted_request_holds_no_adapter(tiny_model: Path, tiny_adapters: dict[str, Path]) -> None:
+    core = make_core(tiny_model)
+    core.load_adapter("a", tiny_adapters["all"])
+    wanted = tokens(core, "a")
+    core.add(sequence("y", PROMPT, "a"), 0.0)
+    outputs = [output for _ in range(3) for output in core.step(0.0)]
+    assert core.adapter_store.residency.reclaimable == 0
+    core._batch._preempt(core._batch.running["y"])
+    assert core.adapter_store.residency.reclaimable == core.pool.held(Kind.ADAPTER) == 15
+    assert core.pool.used == 0 and core.pool.make_room(core.pool.capacity)
+    assert said(outputs + drain(core)) == {"y": wanted}
+
+
 def test_an_adapter_that_leaves_no_room_is_refused_at_load_and_a_request_at_arrival(
     tmp_path: Path, tiny_model: Path
 ) -> None:
