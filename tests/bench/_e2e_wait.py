@@ -259,7 +259,7 @@ def keys(smoke: bool) -> dict[str, object]:
     """The keys of the benchmark; null at toy size, for two installations of the product take a minute."""
     names = ("e2e_wait_p95_s", "e2e_wait_bound_s", "e2e_wait_p95_fcfs_s")
     if smoke:
-        why = "not measured in a smoke run; tests/e2e/test_fair_share.py runs it"
+        why = "not measured in a smoke run; tests/faults/test_fair_share.py runs it"
         return dict.fromkeys(names) | {f"why_{name}": why for name in names}
     found = {policy: visits(policy, count) for policy, count in VISITS.items()}
     ours = found[""]

@@ -13,7 +13,7 @@ from arena.operations import snapshot
 from tests.bench import _e2e_wait as wait
 from tests.stack import Stack
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.faults
 PATIENCE_S = 30.0
 
 
