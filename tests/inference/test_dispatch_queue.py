@@ -77,6 +77,35 @@ async def test_clients_take_turns(url: str) -> None:
     assert order.index("b") <= 2
 
 
+async def started(url: str, asks: list[dict[str, str]], upstream: str = "stub?n=1&rate=0") -> list[str]:
+    """The clients in the order in which their requests were opened, one at a time."""
+    order: list[str] = []
+
+    async def run(dispatcher: Dispatcher, fields: dict[str, str]) -> None:
+        async for event in dispatcher.stream(wanted(**fields)):
+            if isinstance(event, Opened):
+                order.append(fields["client"])
+
+    async with dispatching(target(url, upstream, in_flight=1), waiting_per_client=50) as dispatcher:
+        await asyncio.gather(*[run(dispatcher, fields) for fields in asks])
+    return order
+
+
+async def test_fresh_cookies_of_one_network_share_what_one_visitor_gets(url: str) -> None:
+    crowd = [{"client": f"cookie{i}", "group": "crowd"} for i in range(12)]
+    quiet = [{"client": "quiet", "group": "home"} for _ in range(4)]
+    order = await started(url, [*crowd, *quiet])
+    assert order[:8].count("quiet") >= 3
+
+
+async def test_what_counts_is_tokens_not_turns(url: str) -> None:
+    """VTC with predictions, by default: prompts eight times as long wait for as many short ones."""
+    asks = [{"client": "long", "prompt": "word " * 1600} for _ in range(6)]
+    asks += [{"client": "short", "prompt": "word " * 100} for _ in range(12)]
+    order = await started(url, asks)
+    assert order[:10].count("short") >= 7
+
+
 async def test_a_pair_starts_together(stub: StubEngine, url: str) -> None:
     begun: list[str] = []
 
