@@ -85,3 +85,38 @@ def test_a_newcomer_starts_level_with_what_the_least_one_has_received(said: int)
     s.decoded(first, said)
     arrive(s, request("new", input_len=10))
     assert s.order.counters("new") == (10 + 2 * said,) * 2
+
+
+def flooded(name: str, said: int) -> list[str]:
+    """One place at a time. A flood has one running, charged for 40 tokens; a visitor comes; then that one says `said`."""
+    s = room(name)
+    for _ in range(3):
+        r = request("flood", "crowd", input_len=10, max_output=500)
+        arrive(s, r)
+        admit(s)
+        for _ in range(40):
+            s.decoded(r, 1)
+        s.finished(r)
+    running = request("flood", "crowd", input_len=10, max_output=500)
+    arrive(s, running, *(request("flood", "crowd", input_len=10, max_output=500) for _ in range(20)))
+    assert admit(s) == (running,)
+    arrive(s, *(request("visitor", "home", input_len=10, max_output=500) for _ in range(2)))
+    for _ in range(said):
+        s.decoded(running, 1)
+    s.finished(running)
+    order = []
+    while unit := admit(s):
+        order.append(unit[0].client)
+        for _ in range(said):
+            s.decoded(unit[0], 1)
+        s.finished(unit[0])
+    return order
+
+
+@pytest.mark.parametrize("said", [1, 20, 40, 60])
+@pytest.mark.parametrize("name", ["vtc_predicted", "vtc_credibility", "vtc_locality_credibility"])
+def test_a_visitor_is_not_passed_by_a_flood_whose_replies_end_early(name: str, said: int) -> None:
+    """It comes level with what the flood has received, so what the flood gets back moves it no further than that."""
+    order = flooded(name, said)
+    assert order[0] == "visitor"
+    assert order.index("visitor", 1) <= 2
