@@ -110,11 +110,9 @@ class Siblings(Generic[N]):
         and a node that never was counts as served GRACE_TURNS ago, so that newcomers can pass nobody for longer.
         """
         if self._lift:
-            if self._count:
-                least = self.least()
-                node.counter = max(node.counter, least.counter - least.prepaid)
-            elif self._last is not None:
-                node.counter = max(node.counter, self._last.counter - self._last.prepaid)
+            level = self.least() if self._count else self._last
+            if level is not None:
+                node.counter = max(node.counter, level.counter - level.prepaid)
             if self.most_prepaid:
                 node.counter = max(node.counter, self.highest_least - self.most_prepaid + node.prepaid)
         node.turn = max(node.turn, turn - GRACE_TURNS)
