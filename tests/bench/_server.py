@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ class Server:
 
     def __init__(self, command: Sequence[str], env: Mapping[str, str], port: int, cwd: Path) -> None:
         self.port = port
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # a bench that is told to end takes its servers along
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed in __exit__
         begin = time.perf_counter()
         # A session of its own, so that the whole family can be held still and ended.
