@@ -54,7 +54,7 @@ def _listed(adapter: Adapter, base: Deployment) -> Contestant:
     like = ContestantRevision.objects.filter(model=base.model, adapter=None, current=True).first()
     if like is not None:  # as long as what the base model may read and say
         told |= {"context_length": like.context_length, "max_tokens": like.max_tokens}
-    shown = {"name": adapter.name, "slug": slugify(adapter.name), "organisation": _("unknown"), "open_weights": True}
+    shown = {"name": adapter.name, "slug": slugify(adapter.name), "organisation": "unknown", "open_weights": True}
     return registry.create(shown, told)
 
 
@@ -79,10 +79,8 @@ def base_of(endpoint: EngineEndpoint) -> Deployment:
     """The deployment of the engine's base model. ValidationError when there is none, or more than one."""
     found = list(endpoint.deployments.filter(adapter=None, enabled=True).select_related("endpoint")[:2])
     if len(found) != 1:
-        words = {"endpoint": endpoint.name, "n": len(found)}
-        raise ValidationError(
-            _("%(endpoint)s has %(n)d enabled deployments of a base model; exactly one is wanted") % words
-        )
+        words = {"endpoint": endpoint.name}
+        raise ValidationError(_("%(endpoint)s must have exactly one enabled deployment of a base model") % words)
     return found[0]
 
 

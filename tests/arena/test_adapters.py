@@ -148,7 +148,7 @@ def test_endpoints_that_cannot_be_asked(endpoint: EngineEndpoint, engine: Engine
     with pytest.raises(CommandError, match="gpu: no answer"):
         run("list")
     Deployment.objects.all().delete()
-    with pytest.raises(CommandError, match="0 enabled deployments of a base model"):
+    with pytest.raises(CommandError, match="exactly one enabled deployment of a base model"):
         run("list")
 
 
