@@ -53,7 +53,7 @@ FLAGS = (
     ),
     Flag("--cost", "cost", str, "what service costs (default linear: input + 2 x output)", None, tuple(COSTS)),
     Flag("--slack", "slack", float, "how far ahead a warm prefix may go", "TOKENS"),
-    Flag("--reserve", "reserve", float, "share of the slack that must be left where a prefix begins (default 0.3)", "N"),
+    Flag("--reserve", "reserve", float, "share of the slack that must be left where a prefix begins (default 0.37)", "N"),
     Flag("--patience", "patience", int, "admissions in a row that may pass over the least served", "N"),
     Flag("--candidates", "candidates", int, "requests whose prefix is looked up per choice", "N"),
     Flag("--cluster-adapters", "max_adapters", int, "once so many run, prefer these (default off)", "N"),

@@ -31,7 +31,7 @@ from inference.scheduler.unit import Unit
 from inference.scheduler.vtc import Vtc
 
 SLACK = 2_000.0  # tokens; tests/bench/locality.py measures it
-RESERVE = 0.3  # of the slack, the same
+RESERVE = 0.37  # of the slack, the same
 
 
 class VtcLocality(Vtc):
