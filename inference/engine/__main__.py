@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from inference import logs
 from inference.engine import keys, policy, sockets
 from inference.engine.adapter_api import Served
 from inference.engine.chat import ChatLimits
-from inference.engine.config import MIB, ConfigError, EngineConfig
+from inference.engine.config import MIB, ConfigError, EngineConfig, Kernels
 from inference.engine.serve import serve
 from inference.engine.server import EngineApp
 from inference.engine.text import ChatText
@@ -31,7 +31,14 @@ log = logging.getLogger(__name__)
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="python -m inference.engine", description="Serve one model and its adapters.")
-    model = p.add_argument_group("model")
+    _model_flags(p.add_argument_group("model"))
+    _bounds_flags(p.add_argument_group("bounds"))
+    policy.add_flags(p)
+    _network_flags(p.add_argument_group("network"))
+    return p
+
+
+def _model_flags(model: argparse._ArgumentGroup) -> None:
     model.add_argument("--model", type=Path, required=True, metavar="DIR", help="model directory (Hugging Face layout)")
     model.add_argument("--name", help="name of the base model in requests (default: the directory's name)")
     model.add_argument(
@@ -53,10 +60,15 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     model.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     model.add_argument(
-        "--kernels", choices=["auto", "c", "torch"], default="auto", help="C kernels or torch alone (default auto)"
+        "--kernels",
+        choices=get_args(Kernels),
+        default="auto",
+        help="auto: C where it can run, else torch; triton: CUDA",
     )
     model.add_argument("--threads", type=int, help="compute threads (default: torch's)")
-    bounds = p.add_argument_group("bounds")
+
+
+def _bounds_flags(bounds: argparse._ArgumentGroup) -> None:
     bounds.add_argument(
         "--pool-mb", type=int, default=256, help="memory for keys, values and adapters (default %(default)s)"
     )
@@ -87,8 +99,9 @@ def parser() -> argparse.ArgumentParser:
     bounds.add_argument(
         "--radix", choices=["on", "off"], default="on", help="reuse cached prefixes (default %(default)s)"
     )
-    policy.add_flags(p)
-    net = p.add_argument_group("network")
+
+
+def _network_flags(net: argparse._ArgumentGroup) -> None:
     net.add_argument("--uds", type=Path, metavar="PATH", help="listen on a unix socket instead of TCP")
     net.add_argument(
         "--host", default="127.0.0.1", help="other than loopback needs AGON_ENGINE_KEY or AGON_ENGINE_KEY_FILE"
@@ -100,7 +113,6 @@ def parser() -> argparse.ArgumentParser:
     net.add_argument(
         "--drain-timeout", type=float, default=30.0, metavar="S", help="after SIGTERM (default %(default)s)"
     )
-    return p
 
 
 def adapters_of(args: argparse.Namespace) -> dict[str, Path]:

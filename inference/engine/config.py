@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 Device = Literal["cpu", "cuda"]
 Dtype = Literal["float32", "bfloat16"]
-Kernels = Literal["auto", "c", "torch"]
+Kernels = Literal["auto", "c", "torch", "triton"]
 Rows = Literal["auto", "compute", "file"]
 
 MIB = 1 << 20
@@ -26,10 +26,10 @@ class EngineConfig:
     `page_tokens` is the KV page size in tokens. `max_batch_tokens` bounds the tokens of one forward pass, and so the
     time a long prompt can hold up others (None: 128 on CPU, 2048 on CUDA). `max_running` bounds sequences in the batch.
     `max_context` bounds prompt + output in tokens (None: what the model and the pool allow, whichever is less).
-    `threads` are compute threads (None: torch's default). `kernels`: the C kernels where they can run (auto), always (c), or
-    torch alone. `radix` keeps the pages of what was computed as long as there is room, so that a request that begins in the
-    same way need not compute them. `label_bytes` are reserved per token and layer of a KV page for the label rows of sparse
-    decode.
+    `threads` are compute threads (None: torch's default). `kernels`: the C kernels where they can run, else torch (auto);
+    always C; torch alone; or Triton's, which are for CUDA. `radix` keeps the pages of what was computed as long as there is
+    room, so that a request that begins in the same way need not compute them. `label_bytes` are reserved per token and layer
+    of a KV page for the label rows of sparse decode.
 
     `max_adapters` may be registered, of at most `max_adapter_rank`; they come into the pool when needed, from a host cache of
     `adapter_cache_bytes`. Those of the next `prefetch_requests` waiting requests come in early. `adapter_rows` is the
@@ -69,8 +69,8 @@ class EngineConfig:
                 raise ConfigError(f"{name} is {value}; it must be at least 1, or left out")
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"device is {self.device!r}; it must be 'cpu' or 'cuda'")
-        if self.kernels not in ("auto", "c", "torch"):
-            raise ConfigError(f"kernels is {self.kernels!r}; it must be 'auto', 'c' or 'torch'")
+        if self.kernels not in get_args(Kernels):
+            raise ConfigError(f"kernels is {self.kernels!r}; it must be one of: {', '.join(get_args(Kernels))}")
         if self.dtype not in ("float32", "bfloat16"):
             raise ConfigError(f"dtype is {self.dtype!r}; it must be 'float32' or 'bfloat16'")
         if self.adapter_rows not in ("auto", "compute", "file"):

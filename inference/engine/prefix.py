@@ -4,7 +4,7 @@ A running sequence owns every page in its table, those of the tree too, and lock
 them. Its full pages enter the tree when its prompt is computed and when it leaves the batch; where the tree has the same
 prefix already, the sequence changes over to the tree's pages and gives its own back. Only whole pages are shared, so
 nobody ever writes to a page that another reads. The last token is always computed: its scores are wanted.
-Tests: tests/inference/engine/test_prefix.py.
+Tests: tests/inference/engine/test_prefix.py, test_prefix_exactness.py.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inference.engine.compiled import CompiledModel, lora_table
+from inference.engine.compiled import CompiledModel
 from inference.engine.config import ConfigError
 from inference.engine.core import EngineCore
 from inference.engine.lora import LoraRows
 from inference.engine.model import Chunk, Model
+from inference.engine.steps import lora_table
 from kernels import library
 from tests.inference.engine.tiny import generate, make_core, make_model, sequence
 
@@ -124,7 +125,7 @@ def test_what_c_cannot_run(tmp_path, tiny_model, monkeypatch):
         make_core(odd, kernels="c")
     with pytest.raises(ConfigError, match="not bfloat16 on cpu"):
         make_core(tiny_model, kernels="c", dtype="bfloat16")
-    with pytest.raises(ConfigError, match="'auto', 'c' or 'torch'"):
+    with pytest.raises(ConfigError, match="one of: auto, c, torch, triton"):
         make_core(tiny_model, kernels="fortran")
     assert isinstance(make_core(odd).model, Model)
     assert isinstance(make_core(tiny_model, dtype="bfloat16").model, Model)

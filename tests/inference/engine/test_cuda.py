@@ -19,7 +19,7 @@ PROMPTS = {"base": [5, 6, 7, 8, 9], "all": [5, 6, 7], "attention": [9] * 11, "ml
 
 def said(model, adapters, device: str, **settings) -> dict[str, list[int]]:
     """Greedy tokens of the base model and every adapter in one batch, twice, so that the second time prefixes are reused."""
-    core = make_core(model, device=device, kernels="torch", **settings)
+    core = make_core(model, **({"device": device, "kernels": "torch"} | settings))
     for name, path in adapters.items():
         core.load_adapter(name, path)
     found: dict[str, list[int]] = {}
@@ -33,8 +33,9 @@ def said(model, adapters, device: str, **settings) -> dict[str, list[int]]:
     return found
 
 
-def test_greedy_tokens_are_those_of_the_cpu(tiny_model, tiny_adapters):
-    assert said(tiny_model, tiny_adapters, "cuda") == said(tiny_model, tiny_adapters, "cpu")
+@pytest.mark.parametrize("kernels", ["torch", "triton"])
+def test_greedy_tokens_are_those_of_the_cpu(tiny_model, tiny_adapters, kernels):
+    assert said(tiny_model, tiny_adapters, "cuda", kernels=kernels) == said(tiny_model, tiny_adapters, "cpu")
 
 
 def test_adapters_page_in_and_out_of_a_small_pool(tiny_model, tiny_adapters):

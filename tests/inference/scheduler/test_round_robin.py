@@ -2,44 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 
 from inference.scheduler.pace import PRIOR_S
-from inference.scheduler.protocol import PAIR_HOLD_S, Removal, Request, Scheduler, ServiceClass
+from inference.scheduler.protocol import PAIR_HOLD_S, Removal, ServiceClass
 from inference.scheduler.registry import make_scheduler
-
-_ids = count()
-
-
-def request(client: str = "c", group: str = "", **fields: object) -> Request:
-    return Request(id=f"r{next(_ids)}", client=client, group=group, **fields)  # type: ignore[arg-type]
-
-
-def pair(client: str, group: str = "", turn: str | None = None) -> tuple[Request, Request]:
-    turn = turn or f"turn{next(_ids)}"
-    first, second = (request(client, group, pair=turn, pair_size=2) for _ in range(2))
-    return first, second
-
-
-def arrive(scheduler: Scheduler, *requests: Request, now: float = 0.0) -> None:
-    for r in requests:
-        assert scheduler.arrive(r, now).accepted
-
-
-def admit(scheduler: Scheduler, now: float = 1.0, slots: int = 99) -> tuple[Request, ...]:
-    unit = scheduler.peek(lambda rs: len(rs) <= slots, lambda r: 0, now)
-    for r in unit:
-        scheduler.admitted(r, r.input_len)
-    return unit
-
-
-def drain(scheduler: Scheduler, now: float = 1.0) -> list[str]:
-    order = []
-    while unit := admit(scheduler, now):
-        order.append(unit[0].client)
-    return order
+from tests.inference.scheduler.driving import admit, arrive, drain, pair, request
 
 
 def test_clients_of_one_group_take_turns() -> None:
