@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ranking import bootstrap, method
-from ranking.bradley_terry import Floats, Standing, fit, ranked_group, to_rating
+from ranking import method
+from ranking.estimators import bootstrap
+from ranking.estimators.bradley_terry import Floats, Standing, fit, ranked_group, to_rating
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Board:
 
     @property
     def helped_share(self) -> float:
-        """Part of the replicates that had no estimate of their own (see ranking.bootstrap)."""
+        """Part of the replicates that had no estimate of their own (see ranking.estimators.bootstrap)."""
         return float(self.method["helped_replicates"] / self.method["replicates"])
 
     def battles(self, row: Row, column: Row) -> int:

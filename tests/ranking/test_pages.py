@@ -14,8 +14,8 @@ from pytest_django import DjangoAssertNumQueries
 from arena import clock
 from arena.models import Contestant, SiteConfig, contestants
 from ranking import fitting, plots, published, rendered
-from ranking.bootstrap import intervals
-from ranking.bradley_terry import fit, to_rating
+from ranking.estimators.bootstrap import intervals
+from ranking.estimators.bradley_terry import fit, to_rating
 from ranking.models import BoardSnapshot
 from tests.ranking import rows
 from tests.ranking.pages import publish, text

@@ -6,8 +6,8 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranking import bradley_terry as bt
-from ranking.bradley_terry import Standing
+from ranking.estimators import bradley_terry as bt
+from ranking.estimators.bradley_terry import Standing
 from tests.ranking import real_votes
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranking.bradley_terry import Floats, fit_many, strongly_connected
+from ranking.estimators.bradley_terry import Floats, fit_many, strongly_connected
 from ranking.method import CONFIDENCE, REPLICATES, VIRTUAL_BATTLE
 
 REPLICATE_TOLERANCE = 1e-8  # logits; 2e-6 rating points

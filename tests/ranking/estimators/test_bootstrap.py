@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from ranking import bootstrap
 from ranking.board import rank_bounds
-from ranking.bradley_terry import PER_LOGIT, fit, to_rating
+from ranking.estimators import bootstrap
+from ranking.estimators.bradley_terry import PER_LOGIT, fit, to_rating
 from tests.ranking import real_votes
 
 
