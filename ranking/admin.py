@@ -18,8 +18,8 @@ from ranking.models import BoardSnapshot, PairCount
 
 @admin.register(BoardSnapshot)
 class BoardSnapshotAdmin(ReadOnlyAdmin):
-    list_display = ("origin", "category", "votes", "fitted_at")
-    list_filter = ("origin",)
+    list_display = ("origin", "category", "controlled", "votes", "fitted_at")
+    list_filter = ("origin", "category", "controlled")
     ordering = ("-fitted_at",)
     change_list_template = "ranking/admin_snapshots.html"
 

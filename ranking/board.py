@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranking import method
+from ranking import board_format, method
+from ranking.board_format import Model, State, Why
 from ranking.estimators import bootstrap
 from ranking.estimators.bradley_terry import Floats, Standing, fit, ranked_group, to_rating
 
@@ -77,24 +78,31 @@ def build(cells: Iterable[Cell], seed: int, replicates: int = method.REPLICATES)
     group = ranked_group(table.points)
     fitted = _fit(table, group.members, seed, replicates)
     rows = [_row(table, i, group.standing[i], fitted.get(i)) for i in range(len(table.models))]
-    rows.sort(key=lambda row: (row["rank"] is None, row["rank"] or 0, -(row["rating"] or 0.0), row["model"]))
+    rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -(row.rating or 0.0), row.model))
     helped = next(iter(fitted.values()))["helped"] if fitted else 0
+    made = board_format.Board(
+        version=method.VERSION,
+        state=State.FITTED if fitted else State.TOO_FEW if rows else State.EMPTY,
+        method=_method(replicates, helped),
+        models=rows,
+        pairs=_pairs(table, [row.model for row in rows]),
+        why=dict.fromkeys(board_format.FIGURES, Why.OLDER_METHOD if fitted else Why.TOO_FEW),
+    )
+    return made.as_json()
+
+
+def _method(replicates: int, helped: int) -> dict[str, Any]:
     return {
-        "version": method.VERSION,
-        "state": "fitted" if fitted else "too_few" if rows else "empty",
-        "method": {
-            "model": "Bradley-Terry, maximum likelihood",
-            "ties": "half a win for each; both bad counts as a tie",
-            "centre": method.CENTRE,
-            "scale": method.SCALE,
-            "gauge": "mean of the ranked models",
-            "interval": "percentile bootstrap",
-            "confidence": method.CONFIDENCE,
-            "replicates": replicates,
-            "helped_replicates": helped,
-        },
-        "models": rows,
-        "pairs": _pairs(table, [row["model"] for row in rows]),
+        "model": "Bradley-Terry, maximum likelihood",
+        "ties": "half a win for each; both bad counts as a tie",
+        "centre": method.CENTRE,
+        "scale": method.SCALE,
+        "gauge": "mean of the ranked models",
+        "interval": "percentile bootstrap",
+        "level": board_format.Level.BATTLE,
+        "confidence": method.CONFIDENCE,
+        "replicates": replicates,
+        "helped_replicates": helped,
     }
 
 
@@ -120,19 +128,19 @@ def _fit(table: Table, members: np.ndarray, seed: int, replicates: int) -> dict[
     }
 
 
-def _row(table: Table, i: int, standing: Standing, figures: dict[str, Any] | None) -> dict[str, Any]:
+def _row(table: Table, i: int, standing: Standing, figures: dict[str, Any] | None) -> Model:
     battles, points = float(table.battles[i].sum()), float(table.points[i].sum())
     figures = figures or {}
-    return {
-        "model": table.models[i],
-        "standing": str(standing),
+    return Model(
+        model=table.models[i],
+        standing=str(standing),
         **{name: figures.get(name) for name in ("rank", "rank_worst", "rating", "lower", "upper")},
-        "votes": int(battles),
-        "wins": int(table.wins[i].sum()),
-        "losses": int(table.wins[:, i].sum()),
-        "ties": int(table.ties[i].sum()),
-        "win_rate": points / battles,
-    }
+        votes=int(battles),
+        wins=int(table.wins[i].sum()),
+        losses=int(table.wins[:, i].sum()),
+        ties=int(table.ties[i].sum()),
+        win_rate=points / battles,
+    )
 
 
 def _pairs(table: Table, order: Sequence[str]) -> dict[str, Any]:

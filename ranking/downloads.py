@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import asdict
 from typing import Any
 
 from ranking.published import Board, Row
@@ -49,4 +50,5 @@ def as_json(board: Board) -> dict[str, Any]:
 
 
 def _model(row: Row) -> dict[str, Any]:
-    return row.public() | {"anonymous_until": row.anonymous_until.isoformat() if row.anonymous_until else None}
+    until = row.anonymous_until.isoformat() if row.anonymous_until else None
+    return row.public() | {"anonymous_until": until, "battle": asdict(row.battle) if row.battle else None}

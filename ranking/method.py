@@ -1,6 +1,6 @@
 """The method's figures: what the estimators use and the pages print. No numpy here, so that the web process can read them."""
 
-VERSION = 1  # of the method: a new number refits every board
+VERSION = 2  # of the method: a new number refits every board
 CENTRE = 1000.0  # the rating of the mean of the ranked models
 SCALE = 400.0  # points for odds of ten to one
 CONFIDENCE = 0.95

@@ -45,11 +45,12 @@ class PairCount(models.Model):
 
 
 class BoardSnapshot(models.Model):
-    """A published fit of one origin: everything the leaderboard page shows, as rows of JSON."""
+    """A fit of one board (origin, category, with style control or without): `board` as ranking.board_format describes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     origin = models.CharField(max_length=60)
     category = models.CharField(max_length=40, blank=True)
+    controlled = models.BooleanField(default=False, help_text=_("The effect of style on votes is taken out."))
     votes = models.BigIntegerField()
     seed = models.BigIntegerField()
     board = models.JSONField()
@@ -58,7 +59,7 @@ class BoardSnapshot(models.Model):
     class Meta:
         verbose_name = _("board snapshot")
         verbose_name_plural = _("board snapshots")
-        indexes = [models.Index(fields=["origin", "category", "-fitted_at"])]
+        indexes = [models.Index(fields=["origin", "category", "controlled", "-fitted_at"])]
 
     def __str__(self) -> str:
         return f"{self.origin} board of {self.fitted_at:%Y-%m-%d %H:%M}"

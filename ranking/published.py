@@ -18,12 +18,39 @@ from arena.models import Contestant, ContestantRevision, SiteConfig
 from arena.models.battles import Origin
 from arena.models.contestants import Visibility
 from arena.models.site import BoardSource
+from ranking import board_format
+from ranking.board_format import Ends
 from ranking.models import BoardSnapshot
+
+OVERALL = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Which board: of which votes, of which category ("" = all), with the effect of style taken out or not."""
+
+    origin: str
+    category: str = OVERALL
+    controlled: bool = False
+
+    @property
+    def imported(self) -> bool:
+        return self.origin.startswith("import:")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A published board in the list of boards: its newest snapshot."""
+
+    key: Key
+    snapshot: UUID
+    votes: int
+    fitted_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One model. Rating, bounds (95 %) and ranks are null unless `standing` is "ranked".
+    """One model; `ranking.board_format.Model` says what its figures mean. They are null unless `standing` is "ranked".
 
     Under a codename, `name` and `slug` are the codename's, who made it is empty, and `anonymous_until` says for how long.
     """
@@ -48,8 +75,23 @@ class Standing:
     losses: int
     ties: int
     win_rate: float
+    both_bad: int | None
+    first_rate: float | None
+    rank_lower: int | None
+    rank_upper: int | None
+    p_first: float | None
+    se: float | None
+    joint_lower: float | None
+    joint_upper: float | None
+    battle: Ends | None
+    quantiles: list[float] | None
+    adjacent: float | None
+    raw_rating: float | None
+    reweighted: float | None
+    drift_p: float | None
 
 
+FIGURES = tuple(one.name for one in fields(board_format.Model) if one.name != "model")
 PUBLIC = tuple(field.name for field in fields(Standing))
 
 
@@ -75,17 +117,34 @@ class Row(Standing):
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A published board. `rows` in its own order: by rank, then rating; models without a rating last."""
+    """A published board. `rows` in its own order: by rank, then rating; models without a rating last.
+
+    `figures` are those of the board as a whole (position, ties, claims ...); a place in them is a position in `rows`.
+    """
 
     snapshot: UUID
-    origin: str
+    key: Key
     votes: int
     seed: int
     fitted_at: datetime
-    state: str
-    method: dict[str, Any]
     rows: tuple[Row, ...]
-    pairs: dict[str, Any]
+    figures: board_format.Board
+
+    @property
+    def origin(self) -> str:
+        return self.key.origin
+
+    @property
+    def state(self) -> str:
+        return self.figures.state
+
+    @property
+    def method(self) -> dict[str, Any]:
+        return self.figures.method
+
+    @property
+    def pairs(self) -> dict[str, Any]:
+        return self.figures.pairs
 
     @property
     def demo(self) -> bool:
@@ -125,18 +184,41 @@ class Shown:
 NAMES = ("pk", "name", "slug", "codename", "anonymous_until", "visibility", "organisation", "licence", "open_weights")
 
 
-def shown() -> Shown | None:
-    """What the site shows now: the live board, or the demo's until the first live votes (SiteConfig.board_source)."""
-    snapshot = _choose(_source(), {one.origin: one for one in _latest()})
-    if snapshot is None:
+def shown(key: Key | None = None) -> Shown | None:
+    """What the site shows now of the board `key`; None when there is none. By default the one that the site opens with."""
+    entry = _choose(boards(), key)
+    if entry is None:
         return None
     named = Contestant.objects.annotate(adapter_name=Subquery(_ADAPTER)).order_by("pk")
-    return Shown(snapshot.pk, clock.now().date(), tuple(named.values_list(*NAMES, "adapter_name")))
+    return Shown(entry.snapshot, clock.now().date(), tuple(named.values_list(*NAMES, "adapter_name")))
 
 
-def current() -> Board | None:
+def current(key: Key | None = None) -> Board | None:
     """The board that the site shows now, read once per process as long as nothing of it changes."""
-    return board_as(state) if (state := shown()) else None
+    return board_as(state) if (state := shown(key)) else None
+
+
+def boards() -> list[Entry]:
+    """Every published board, in the order of their keys."""
+    names = ("origin", "category", "controlled")
+    newest = BoardSnapshot.objects.order_by(*names, "-fitted_at", "-id").distinct(*names)
+    rows = newest.values_list(*names, "pk", "votes", "fitted_at")
+    return [Entry(Key(*row[:3]), *row[3:]) for row in rows]
+
+
+def opening(entries: Iterable[Entry]) -> Entry | None:
+    """The overall board the site opens with: live, or the demo's until the first live votes (SiteConfig.board_source)."""
+    by_origin = {entry.key.origin: entry for entry in entries if entry.key == Key(entry.key.origin)}
+    live, demo, source = by_origin.get(Origin.LIVE), by_origin.get(Origin.DEMO), _source()
+    if source == BoardSource.LIVE:
+        return live
+    if source == BoardSource.DEMO:
+        return demo
+    return live if live and live.votes else demo or live
+
+
+def _choose(entries: list[Entry], key: Key | None) -> Entry | None:
+    return opening(entries) if key is None else next((entry for entry in entries if entry.key == key), None)
 
 
 @lru_cache(maxsize=4)
@@ -150,48 +232,32 @@ def _source() -> str:
     return SiteConfig.objects.values_list("board_source", flat=True).first() or BoardSource.AUTO
 
 
-def _latest() -> Iterable[BoardSnapshot]:
-    public = BoardSnapshot.objects.filter(origin__in=[Origin.LIVE, Origin.DEMO], category="").only("origin", "votes")
-    return public.order_by("origin", "-fitted_at", "-id").distinct("origin")
-
-
-def _choose(source: str, latest: dict[str, BoardSnapshot]) -> BoardSnapshot | None:
-    live, demo = latest.get(Origin.LIVE), latest.get(Origin.DEMO)
-    if source == BoardSource.LIVE:
-        return live
-    if source == BoardSource.DEMO:
-        return demo
-    return live if live and live.votes else demo or live
-
-
 _ADAPTER = ContestantRevision.objects.filter(contestant=OuterRef("pk"), current=True).values("adapter_id")[:1]
 
 
 def board_of(snapshot: BoardSnapshot) -> Board:
     """Raises KeyError when a contestant of the board is gone, which the database forbids."""
-    ids = [figures["model"] for figures in snapshot.board["models"]]
+    figures = board_format.read(snapshot.board)
+    ids = [model.model for model in figures.models]
     named = Contestant.objects.filter(pk__in=ids).annotate(adapter_name=Subquery(_ADAPTER))
     contestants = {str(contestant.pk): contestant for contestant in named}
-    rows = [_row(place, figures, contestants) for place, figures in enumerate(snapshot.board["models"])]
     return Board(
         snapshot=snapshot.pk,
-        origin=snapshot.origin,
+        key=Key(snapshot.origin, snapshot.category, snapshot.controlled),
         votes=snapshot.votes,
         seed=snapshot.seed,
         fitted_at=snapshot.fitted_at,
-        state=snapshot.board["state"],
-        method=snapshot.board["method"],
-        rows=tuple(rows),
-        pairs=snapshot.board["pairs"],
+        rows=tuple(_row(place, model, contestants) for place, model in enumerate(figures.models)),
+        figures=figures,
     )
 
 
-def _row(place: int, figures: dict[str, Any], contestants: dict[str, Any]) -> Row:
-    contestant = contestants[figures["model"]]
+def _row(place: int, model: board_format.Model, contestants: dict[str, Any]) -> Row:
+    contestant = contestants[model.model]
     hidden = contestant.anonymous
     return Row(
         place=place,
-        key=figures["model"],
+        key=model.model,
         name=contestant.display_name,
         slug=contestant.public_slug,
         organisation="" if hidden else contestant.organisation,
@@ -200,5 +266,5 @@ def _row(place: int, figures: dict[str, Any], contestants: dict[str, Any]) -> Ro
         open_weights=not hidden and contestant.open_weights,
         retired=not hidden and contestant.visibility == Visibility.RETIRED,
         anonymous_until=contestant.anonymous_until if hidden else None,
-        **{name: value for name, value in figures.items() if name in PUBLIC},
+        **{name: getattr(model, name) for name in FIGURES},
     )

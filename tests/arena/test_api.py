@@ -50,6 +50,8 @@ def test_the_board_has_its_figures_under_stable_names() -> None:
 FIELDS = [
     *("name", "slug", "organisation", "licence", "open_weights", "adapter", "retired", "anonymous_until"),
     *("standing", "rank", "rank_worst", "rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate"),
+    *("both_bad", "first_rate", "rank_lower", "rank_upper", "p_first", "se", "joint_lower", "joint_upper", "battle"),
+    *("quantiles", "adjacent", "raw_rating", "reweighted", "drift_p"),
 ]
 
 
