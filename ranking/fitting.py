@@ -11,7 +11,7 @@ from django.db import transaction
 from arena.clock import now
 from arena.live import broadcast
 from arena.models.battles import Origin
-from ranking import counts, method
+from ranking import counts, method, sampling_ledger, service_figures
 from ranking.models import BoardSnapshot, PairCount
 
 FITTED = (Origin.LIVE, Origin.DEMO)
@@ -55,6 +55,7 @@ def _fit(origin: str) -> BoardSnapshot | None:
         if (last.board["fingerprint"] == print_now) if last else not rows:
             return None
         board, seed = build(rows, print_now)
+        board |= beside(origin, last.board if last else {})
         snapshot = BoardSnapshot.objects.create(
             origin=origin, category=OVERALL, votes=sum(row[-1] for row in rows), seed=seed, board=board, fitted_at=now()
         )
@@ -85,6 +86,14 @@ def build(rows: list[tuple[str, str, str, int]], print_now: str) -> tuple[dict[s
     seed = int(print_now[:12], 16)
     fitted = board.build([board.Cell(*row) for row in rows], seed)
     return {**fitted, "fingerprint": print_now}, seed
+
+
+def beside(origin: str, before: dict[str, Any]) -> dict[str, Any]:
+    """What is published with a board without being fitted; `before` is the origin's last board, {} for none."""
+    return {
+        "service": service_figures.measure(origin),
+        "sampling": sampling_ledger.account(origin, before.get("sampling")),
+    }
 
 
 def prune(origin: str) -> None:
