@@ -1,4 +1,4 @@
-"""How fast and how reliably each model answers, from the stored replies of the last days; computed by the fit, kept with its board.
+"""How fast and how reliably each model answers, from the stored replies of the last days; computed and kept with each board.
 
 Never computed for a page: figures per model that move between two publications would tell a voter which model is working.
 """
