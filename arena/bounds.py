@@ -48,6 +48,7 @@ DRAIN_S = env.seconds("AGON_DRAIN_S", 20)
 REPLY_MAX_CHARS = env.number("AGON_REPLY_MAX_CHARS", 100_000, least=100)
 HISTORY_PAGE = env.number("AGON_HISTORY_PAGE", 30, least=1)
 BATTLE_TTL_S = env.number("AGON_BATTLE_TTL_S", 24 * 3600, least=60)
+SAMPLING_FLOOR = env.share("AGON_SAMPLING_FLOOR", 0.1)
 START_ALIGN_S = env.seconds("AGON_START_ALIGN_S", 2.0)
 PACE_STALL_S = env.seconds("AGON_PACE_STALL_S", 3.0)
 

@@ -50,9 +50,16 @@ class Env:
         try:
             result = default if value is None else float(value)
         except ValueError:
-            raise ImproperlyConfigured(f"{name}={value!r}: write a number of seconds") from None
+            raise ImproperlyConfigured(f"{name}={value!r}: write a number") from None
         if result < 0:
             raise ImproperlyConfigured(f"{name}={result}: must not be negative")
+        return result
+
+    def share(self, name: str, default: float) -> float:
+        """A number from 0 to 1."""
+        result = self.seconds(name, default)
+        if result > 1:
+            raise ImproperlyConfigured(f"{name}={result:g}: write a share, from 0 to 1")
         return result
 
     def shares(self, name: str, default: str = "") -> dict[str, float]:

@@ -1,8 +1,9 @@
 """Which two contestants meet: drawn from PairWeight rows, with the draw's probability stored per battle.
 
-The fit job writes the rows (Chatbot Arena, equation 9); until it does, every pair weighs the same. A contestant's own
-`sampling_weight` multiplies each of its pairs. A pair without a row (a newcomer's) weighs as much as the mean row, so
-that new models are neither starved nor favoured before the next fit.
+The fit job writes the rows (`ranking/sampling.py`: Chatbot Arena, equation 9); until it does, every pair weighs the same. A
+contestant's own `sampling_weight` multiplies each of its pairs. A pair without a row (a newcomer's) weighs as much as the mean
+row, so that new models are neither starved nor favoured before the next fit. Last comes the floor: a share SAMPLING_FLOOR of
+all draws is uniform over the pairs, so that no weight can make a pair so rare that dividing by its probability goes astray.
 """
 
 import random
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
@@ -46,16 +48,32 @@ def in_the_ring(exclude: Collection[UUID] = ()) -> list[ContestantRevision]:
 
 
 def pair_weights(revisions: list[ContestantRevision]) -> tuple[Weights, str]:
-    """The weight of each pair of positions in `revisions` (ordered by contestant id), and the sampler that set it."""
-    rows = {(row.first_id, row.second_id): row for row in PairWeight.objects.all()}
-    default = sum(row.weight for row in rows.values()) / len(rows) if rows else 1.0
-    sampler = max((row.sampler for row in rows.values()), default=UNIFORM)
+    """The probability of each pair of positions in `revisions` (ordered by contestant id), and the sampler that set it.
+
+    They sum to one; none is below SAMPLING_FLOOR / number of pairs.
+    """
+    ids = [revision.contestant_id for revision in revisions]
+    stored = PairWeight.objects.filter(first__in=ids, second__in=ids)
+    rows, samplers = {}, {UNIFORM}
+    for first_id, second_id, weight, name in stored.values_list("first_id", "second_id", "weight", "sampler"):
+        rows[first_id, second_id] = weight
+        samplers.add(name)
+    default = sum(rows.values()) / len(rows) if rows else 1.0
     weights = {}
     for i, j in combinations(range(len(revisions)), 2):
         first, second = revisions[i].contestant, revisions[j].contestant
-        row = rows.get((first.id, second.id))
-        weights[i, j] = (row.weight if row else default) * first.sampling_weight * second.sampling_weight
-    return {pair: weight for pair, weight in weights.items() if weight > 0}, sampler
+        weight = rows.get((first.id, second.id), default)
+        weights[i, j] = weight * first.sampling_weight * second.sampling_weight
+    return _with_floor(weights), max(samplers - {UNIFORM}, default=UNIFORM)
+
+
+def _with_floor(weights: Weights) -> Weights:
+    """Shares of the total, mixed with the uniform draw."""
+    total, even = sum(weights.values()), settings.SAMPLING_FLOOR / max(1, len(weights))
+    if not total:  # every row is 0: nothing to prefer
+        return {pair: 1 / len(weights) for pair in weights}
+    mixed = {pair: (1 - settings.SAMPLING_FLOOR) * weight / total + even for pair, weight in weights.items()}
+    return {pair: probability for pair, probability in mixed.items() if probability > 0}
 
 
 def choose(rng: random.Random, revisions: list[ContestantRevision], weights: Weights, sampler: str) -> Draw:

@@ -11,7 +11,7 @@ from django.db import transaction
 from arena.clock import now
 from arena.live import broadcast
 from arena.models.battles import Origin
-from ranking import counts, method, sampling_ledger, service_figures
+from ranking import counts, method, sampling, sampling_ledger, service_figures
 from ranking.models import BoardSnapshot, PairCount
 
 FITTED = (Origin.LIVE, Origin.DEMO)
@@ -24,6 +24,7 @@ def refit() -> list[BoardSnapshot]:
     """Absorb new vote events and publish the board of each origin whose counts have changed; returns the new snapshots."""
     counts.absorb()
     made = [snapshot for origin in FITTED if (snapshot := _fit(origin))]
+    sampling.write_weights()
     for snapshot in made:
         announce(snapshot)
     return made

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -50,8 +51,9 @@ def test_stored_probability_is_the_frequency_under_weights() -> None:
     frequency = Counter(map(pair_of, seen))
     stated = {pair_of(draw): draw.probability for draw in seen}
     assert sum(stated.values()) == pytest.approx(1)
-    # 0-1 has a row (3 x 2); 0-2 and 1-2 take the mean row (3 x 2, 3 x 1)
-    assert sorted(stated.values()) == pytest.approx([3 / 15, 6 / 15, 6 / 15])
+    # 0-1 has a row (3 x 2); 0-2 and 1-2 take the mean row (3 x 2, 3 x 1); a tenth of all draws is uniform
+    expected = [0.9 * share + 0.1 / 3 for share in (3 / 15, 6 / 15, 6 / 15)]
+    assert sorted(stated.values()) == pytest.approx(expected)
     for pair, probability in stated.items():
         assert frequency[pair] / 2000 == pytest.approx(probability, abs=0.05)
     assert {draw.sampler for draw in seen} == {"eq9-1"}
@@ -94,3 +96,20 @@ def test_a_newcomer_without_a_row_is_drawn_at_the_mean_weight() -> None:
     first, second, _new = sorted(factories.ring(3), key=lambda c: c.id)
     PairWeight.objects.create(first=first, second=second, weight=10.0, sampler="eq9-1")
     assert [draw.probability for draw in draws(30)] == pytest.approx([1 / 3] * 30)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.05, 1.0])
+def test_no_weight_takes_a_pair_below_the_floor(floor: float, settings: Any) -> None:
+    settings.SAMPLING_FLOOR = floor
+    contestants = sorted(factories.ring(5), key=lambda c: c.id)
+    contestants[0].sampling_weight, contestants[1].sampling_weight = 1e-9, 1e6
+    for one in contestants[:2]:
+        one.save()
+    PairWeight.objects.create(first=contestants[2], second=contestants[3], weight=0.0, sampler="eq9-1")
+    PairWeight.objects.create(first=contestants[3], second=contestants[4], weight=5.0, sampler="eq9-1")
+    weights, _sampler = pairing.pair_weights(pairing.in_the_ring())
+    assert sum(weights.values()) == pytest.approx(1)
+    assert min(weights.values()) >= floor / 10 - 1e-12
+    assert len(weights) == (9 if floor == 0 else 10)  # without a floor a weight of 0 means never
+    if floor == 1:
+        assert list(weights.values()) == pytest.approx([0.1] * 10)
