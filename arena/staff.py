@@ -38,13 +38,13 @@ GROUPS = {
             view_engineendpoint add_engineendpoint change_engineendpoint delete_engineendpoint
             view_deployment add_deployment change_deployment delete_deployment view_spend
         """,
-        "ranking": "view_paircount view_boardsnapshot",
+        "ranking": "view_paircount view_judgecount view_votestyle view_boardsnapshot",
         "datasets": "view_release view_releasefile view_releasedconversation publish_release",
     },
     # Counts and boards, read-only. No text, no battle, no person.
     "analyst": {
         "arena": "view_contestant view_contestantrevision view_pairweight view_vote view_voteevent view_job view_ops",
-        "ranking": "view_paircount view_boardsnapshot",
+        "ranking": "view_paircount view_judgecount view_votestyle view_boardsnapshot",
         "datasets": "view_release view_releasefile",
     },
 }

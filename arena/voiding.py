@@ -21,6 +21,18 @@ from arena.models.votes import EventKind
 
 log = logging.getLogger(__name__)
 REFIT, QUEUE = "ranking.tasks.refit", "rank"
+# What a later event about a vote has in common with its cast.
+COPIED = (
+    "origin",
+    "vote_id",
+    "contestant_a_id",
+    "contestant_b_id",
+    "choice",
+    "probability",
+    "categories",
+    "judge",
+    "ranked",
+)
 
 
 def void_battle(battle: Battle, actor: Actor, reason: str) -> None:
@@ -75,8 +87,7 @@ def _void(votes: QuerySet[Vote]) -> list[Vote]:
 
 
 def _event(cast: VoteEvent) -> VoteEvent:
-    same = ("origin", "vote_id", "contestant_a_id", "contestant_b_id", "choice", "probability", "category", "ranked")
-    return VoteEvent(kind=EventKind.VOID, **{name: getattr(cast, name) for name in same})
+    return VoteEvent(kind=EventKind.VOID, **{name: getattr(cast, name) for name in COPIED})
 
 
 def _reason(reason: str) -> str:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from arena import clock, transcript
 from arena.errors import Refused
+from arena.judges import judge_of
 from arena.models import Battle, Choice, Turn, Visitor, Vote, VoteEvent
 from arena.models.battles import BattleState, FinishReason, TurnState
 from arena.models.votes import Unranked
@@ -83,6 +84,7 @@ def _store(battle: Battle, choice: Choice, turn: Turn) -> Vote:
         contestant_b=battle.revision_b.contestant,
         choice=choice,
         probability=battle.probability,
+        judge=judge_of(battle.visitor_id),
         ranked=not vote.unranked,
         created_at=moment,
     )

@@ -13,7 +13,7 @@ from arena import audit, voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig
 from ranking import demo
-from ranking.models import BoardSnapshot, PairCount
+from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteStyle
 
 
 @admin.register(BoardSnapshot)
@@ -60,6 +60,25 @@ class PairCountAdmin(ReadOnlyAdmin):
     list_filter = ("origin", "category", "outcome")
     list_select_related = ("first", "second")
     ordering = ("origin", "category", "first", "second", "outcome")
+
+
+@admin.register(JudgeCount)
+class JudgeCountAdmin(ReadOnlyAdmin):
+    list_display = ("origin", "judge", "first", "second", "outcome", "count")
+    list_filter = ("origin", "outcome")
+    list_select_related = ("first", "second")
+    search_fields = ("judge",)
+    ordering = ("origin", "judge", "first", "second", "outcome")
+
+
+@admin.register(VoteStyle)
+class VoteStyleAdmin(ReadOnlyAdmin):
+    list_display = (
+        "event",
+        *(f"{name}_{side}" for name in ("length", "headers", "lists", "bold") for side in ("a", "b")),
+    )
+    list_select_related = ("event",)
+    ordering = ("-event",)
 
 
 def _one(request: HttpRequest) -> bool:

@@ -1,12 +1,14 @@
-"""absorb(): the only writer of pair-outcome counts.
+"""absorb(): the only writer of pair-outcome counts and of counts per judge.
 
 A vote's events are the truth; what a vote adds to the counts is a function of the set of its events that were absorbed
-(`cells_of`). A batch of new events therefore changes the counts by cells_of(absorbed + new) - cells_of(absorbed) for each vote
-it touches: events may commit late, arrive in any order or repeat, and a void takes away exactly what its cast had added, if
-anything. An `absorbed` flag per event, not an id watermark, marks what is done, because a watermark skips late commits.
+(`contributions.counted`). A batch of new events therefore changes the counts by what all events add less what the earlier ones
+added, for each vote it touches: events may commit late, arrive in any order or repeat, and a void takes away exactly what its
+cast had added, if anything. An `absorbed` flag per event, not an id watermark, marks what is done, because a watermark skips
+late commits.
 
-One absorber at a time (advisory lock, held to the end of the batch's transaction); a crash leaves the whole batch for
-the next run. Cells are written in sorted order.
+One absorber at a time (advisory lock, held to the end of the batch's transaction); a crash leaves the whole batch for the next
+run. A batch is one statement per table of counts, its cells in sorted order (`ranking.cells`). Cells that went back to zero
+stay: they cost a row, and an absorber that deleted them would write the same row again for every vote that comes and goes.
 """
 
 from collections import Counter, defaultdict
@@ -16,15 +18,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
-from arena.models import Choice, VoteEvent
-from arena.models.votes import EventKind
-from ranking.models import PairCount
+from arena.models import VoteEvent
+from ranking import cells
+from ranking.contributions import Counted, counted
 
 LOCK = 0x61676F6E_0001  # "agon", 1: pg_advisory locks share one number space per database
-
-# origin, category, first, second, first_was_a, outcome; and the probability its battle was drawn with
-CellKey = tuple[str, str, UUID, UUID, bool, str]
-Contribution = tuple[CellKey, float]
 
 
 def take_lock() -> None:
@@ -55,37 +53,22 @@ def _absorb_batch(limit: int) -> int:
         return 0
     votes = {event.vote_id for event in batch if event.vote_id}
     earlier = VoteEvent.objects.filter(vote__in=votes, absorbed=True)
-    _write(_changes(earlier, batch))
+    pairs, judges = _changes(earlier, batch)
+    cells.add_pairs(pairs)
+    cells.add_judges(judges)
     VoteEvent.objects.filter(pk__in=[event.pk for event in batch]).update(absorbed=True)
     return len(batch)
 
 
-def recount(events: Iterable[VoteEvent]) -> Counter[CellKey]:
-    """What the counts must be, from nothing but the events: the test of absorb() and the tool to repair with."""
-    return Counter(key for group in _by_vote(events).values() for key, _probability in cells_of(group))
-
-
-def cells_of(events: Iterable[VoteEvent]) -> list[Contribution]:
-    """What one vote adds: one battle to the overall cell and, where it has a category, to that category's.
-
-    Nothing while the cast is missing or unranked, and nothing after a void or a flag. Recategorise: the latest one counts.
-    """
-    events = sorted(events, key=lambda event: (event.created_at, event.id))
-    cast = next((event for event in events if event.kind == EventKind.CAST), None)
-    if cast is None or not cast.ranked or any(e.kind in (EventKind.VOID, EventKind.FLAG) for e in events):
-        return []
-    category = next((e.category for e in reversed(events) if e.kind == EventKind.RECATEGORISE), cast.category)
-    return [(_key(cast, name), cast.probability) for name in dict.fromkeys(("", category))]
-
-
-def _key(cast: VoteEvent, category: str) -> CellKey:
-    first_was_a = cast.contestant_a_id < cast.contestant_b_id
-    pair = (cast.contestant_a_id, cast.contestant_b_id)
-    first, second = pair if first_was_a else pair[::-1]
-    outcome = str(cast.choice)
-    if cast.choice in (Choice.A, Choice.B):
-        outcome = "first" if (cast.choice == Choice.A) == first_was_a else "second"
-    return cast.origin, category, first, second, first_was_a, outcome
+def recount(events: Iterable[VoteEvent]) -> tuple[Counter[cells.PairKey], Counter[cells.JudgeKey]]:
+    """What both tables of counts must be, from nothing but the events: the test of absorb()."""
+    pairs: Counter[cells.PairKey] = Counter()
+    judges: Counter[cells.JudgeKey] = Counter()
+    for group in _by_vote(events).values():
+        if vote := counted(group):
+            pairs.update(vote.pairs())
+            judges[vote.judge()] += 1
+    return pairs, judges
 
 
 def _by_vote(events: Iterable[VoteEvent]) -> dict[UUID, list[VoteEvent]]:
@@ -96,33 +79,26 @@ def _by_vote(events: Iterable[VoteEvent]) -> dict[UUID, list[VoteEvent]]:
     return groups
 
 
-def _changes(earlier: Iterable[VoteEvent], batch: list[VoteEvent]) -> dict[CellKey, list[float]]:
-    """Per cell: change of count, of sum 1/P and of sum 1/P^2."""
+def _changes(earlier: Iterable[VoteEvent], batch: list[VoteEvent]) -> tuple[cells.PairChanges, cells.JudgeChanges]:
+    """Per pair cell: change of count, of sum 1/P and of sum 1/P^2; per judge cell: change of count."""
     before = _by_vote(earlier)
-    changes: dict[CellKey, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+    pairs: cells.PairChanges = defaultdict(lambda: [0, 0.0, 0.0])
+    judges: cells.JudgeChanges = defaultdict(int)
     for vote, events in _by_vote(batch).items():
-        old, new = cells_of(before.get(vote, [])), cells_of([*before.get(vote, []), *events])
+        known = before.get(vote, [])
+        old, new = counted(known), counted([*known, *events])
         if old == new:
             continue
-        for sign, parts in ((-1, old), (1, new)):
-            for key, probability in parts:
-                cell = changes[key]
-                cell[0] += sign
-                cell[1] += sign / probability
-                cell[2] += sign / probability**2
-    return changes
+        for sign, part in ((-1, old), (1, new)):
+            if part:
+                _change(pairs, judges, sign, part)
+    return pairs, judges
 
 
-def _write(changes: dict[CellKey, list[float]]) -> None:
-    """Add to the cells in sorted order. A missing cell starts at zero, so that a CHECK never sees a bare negative change."""
-    keys = sorted(changes)
-    names = ("origin", "category", "first_id", "second_id", "first_was_a", "outcome")
-    PairCount.objects.bulk_create(
-        [PairCount(**dict(zip(names, key, strict=True))) for key in keys], ignore_conflicts=True
-    )
-    statement = """
-        UPDATE ranking_paircount SET count = count + %s, inverse_p = inverse_p + %s, inverse_p2 = inverse_p2 + %s
-        WHERE origin = %s AND category = %s AND first_id = %s AND second_id = %s AND first_was_a = %s AND outcome = %s
-    """
-    with connection.cursor() as cursor:
-        cursor.executemany(statement, [(*changes[key], *key) for key in keys])
+def _change(pairs: cells.PairChanges, judges: cells.JudgeChanges, sign: int, vote: Counted) -> None:
+    for key in vote.pairs():
+        cell = pairs[key]
+        cell[0] += sign
+        cell[1] += sign / vote.probability
+        cell[2] += sign / vote.probability**2
+    judges[vote.judge()] += sign

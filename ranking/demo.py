@@ -8,7 +8,7 @@ from arena.live import broadcast
 from arena.models import SiteConfig
 from arena.models.battles import Origin
 from ranking import counts
-from ranking.models import BoardSnapshot, PairCount
+from ranking.models import BoardSnapshot, JudgeCount, PairCount
 
 
 def wipe(actor: Actor = None) -> int:
@@ -17,6 +17,7 @@ def wipe(actor: Actor = None) -> int:
         counts.take_lock()
         BoardSnapshot.objects.filter(origin=Origin.DEMO).delete()
         PairCount.objects.filter(origin=Origin.DEMO).delete()
+        JudgeCount.objects.filter(origin=Origin.DEMO).delete()
         removed = demo.wipe_battles()
         audit.record(actor, "wipe demo", SiteConfig.current(), {"demo battles": removed}, {"demo battles": 0})
     broadcast.send(broadcast.EVERYONE, {"type": "board", "origin": Origin.DEMO.value, "votes": 0})

@@ -44,6 +44,57 @@ class PairCount(models.Model):
         return f"{self.first_id} {self.outcome} {self.second_id}: {self.count}"
 
 
+class JudgeCount(models.Model):
+    """How often a judge ended a pair in an outcome: what estimators that are clustered by judge start from.
+
+    `judge` is `VoteEvent.judge`. The empty judge stands for everybody unknown: its battles are no cluster, each is one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    origin = models.CharField(max_length=60)
+    judge = models.CharField(max_length=32, blank=True)
+    first = models.ForeignKey("arena.Contestant", models.PROTECT, related_name="+")
+    second = models.ForeignKey("arena.Contestant", models.PROTECT, related_name="+")
+    outcome = models.CharField(max_length=8, help_text=_("first, second, tie or both_bad"))
+    count = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("judge count")
+        verbose_name_plural = _("judge counts")
+        constraints = [
+            models.UniqueConstraint(fields=["origin", "judge", "first", "second", "outcome"], name="judge_count_cell"),
+            models.CheckConstraint(condition=Q(first__lt=F("second")), name="judge_count_ordered"),
+            models.CheckConstraint(condition=Q(count__gte=0), name="judge_count_not_negative"),
+            models.CheckConstraint(
+                condition=Q(outcome__in=["first", "second", "tie", "both_bad"]), name="judge_count_outcome"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.judge}: {self.first_id} {self.outcome} {self.second_id}: {self.count}"
+
+
+class VoteStyle(models.Model):
+    """How both answers of a vote are dressed, over all turns: what style control compares. One row per cast event."""
+
+    event = models.OneToOneField("arena.VoteEvent", models.CASCADE, primary_key=True, related_name="style")
+    length_a = models.PositiveIntegerField(help_text=_("Characters, code included."))
+    length_b = models.PositiveIntegerField()
+    headers_a = models.PositiveIntegerField(help_text=_("Markdown headings outside fenced code."))
+    headers_b = models.PositiveIntegerField()
+    lists_a = models.PositiveIntegerField(help_text=_("List items outside fenced code."))
+    lists_b = models.PositiveIntegerField()
+    bold_a = models.PositiveIntegerField(help_text=_("Bold spans outside fenced code."))
+    bold_b = models.PositiveIntegerField()
+
+    class Meta:
+        verbose_name = _("vote style")
+        verbose_name_plural = _("vote styles")
+
+    def __str__(self) -> str:
+        return f"{self.length_a} / {self.length_b} characters"
+
+
 class BoardSnapshot(models.Model):
     """A fit of one board (origin, category, with style control or without): `board` as ranking.board_format describes it."""
 

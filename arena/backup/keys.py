@@ -4,7 +4,7 @@
 |---|---|
 | seal key | the API keys of endpoints and the address keys cannot be opened; they must be entered again, prefix bans end |
 | secret key | every visitor becomes a stranger to their own battles; staff sign in again; recovery codes open nothing |
-| release key | no further release can be made: its ids would not be those of the earlier ones |
+| release key | no further release can be made (its ids would be others), and a person's later votes count as a stranger's |
 """
 
 import os

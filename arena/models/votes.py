@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -66,11 +67,15 @@ class EventKind(models.TextChoices):
     CAST = "cast", _("cast")
     VOID = "void", _("void")
     FLAG = "flag", _("flag")
+    UNFLAG = "unflag", _("unflag")
     RECATEGORISE = "recategorise", _("recategorise")
 
 
 class VoteEvent(models.Model):
-    """Appended in the vote's own transaction; `ranking.counts.absorb()` alone turns events into counts."""
+    """Appended in the vote's own transaction; `ranking.counts.absorb()` alone turns events into counts.
+
+    Of FLAG and UNFLAG the latest counts, of RECATEGORISE too; a VOID is final. `reason` is for staff and never shown to voters.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=12, choices=EventKind.choices, default=EventKind.CAST)
@@ -80,7 +85,18 @@ class VoteEvent(models.Model):
     contestant_b = models.ForeignKey(Contestant, models.PROTECT, related_name="+")
     choice = models.CharField(max_length=8, choices=Choice.choices)
     probability = models.FloatField(default=1.0)
-    category = models.CharField(max_length=40, blank=True, help_text=_("Empty = overall."))
+    categories = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        blank=True,
+        help_text=_("Beside overall, which every vote is in; a recategorise event has the whole new list."),
+    )
+    judge = models.CharField(
+        max_length=32,
+        blank=True,
+        help_text=_("Keyed hash of the visitor, or of the judge that an import names; empty = unknown."),
+    )
+    reason = models.CharField(max_length=60, blank=True, help_text=_("Which detector or rule a void or flag is from."))
     ranked = models.BooleanField(default=True)
     absorbed = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=now)
@@ -88,7 +104,11 @@ class VoteEvent(models.Model):
     class Meta:
         verbose_name = _("vote event")
         verbose_name_plural = _("vote events")
-        indexes = [models.Index(fields=["created_at"], condition=Q(absorbed=False), name="vote_event_unabsorbed")]
+        indexes = [
+            models.Index(fields=["created_at"], condition=Q(absorbed=False), name="vote_event_unabsorbed"),
+            models.Index(fields=["judge", "created_at"], condition=~Q(judge=""), name="vote_event_judge"),
+            models.Index(fields=["origin", "id"], name="vote_event_origin"),
+        ]
         constraints = [
             models.CheckConstraint(condition=~Q(contestant_a=F("contestant_b")), name="vote_event_pair_distinct"),
             models.CheckConstraint(condition=Q(probability__gt=0, probability__lte=1), name="vote_event_probability"),

@@ -28,7 +28,7 @@ from arena.models import (
 from arena.votes import cast_vote
 from datasets.models import Release
 from inference.models import Spend
-from ranking.models import BoardSnapshot, PairCount
+from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteStyle
 from tests import factories
 
 WHO = ("moderator", "operator", "analyst", "superuser")
@@ -59,7 +59,9 @@ inference.deployment       -          LDACX delete,test           -        LDACX
 inference.engineendpoint   -          LDACX delete,test           -        LDACX delete,test
 inference.spend            -          LD                          -        LD
 ranking.boardsnapshot      -          LD                          LD       LD
+ranking.judgecount         -          LD                          LD       LD
 ranking.paircount          -          LD                          LD       LD
+ranking.votestyle          -          LD                          LD       LD
 """
 
 # What is pressed or opened beside the pages of rows: yes = done or shown, no = 403.
@@ -98,7 +100,10 @@ def site(db: None, valkey: object, monkeypatch: pytest.MonkeyPatch) -> None:
     battle = factories.ready(a=factories.outcome("Alpha says"))
     cast_vote(battle.pk, "a", 1)
     PairCount.objects.create(origin="live", first=first, second=second, first_was_a=True, outcome="tie", count=1)
+    JudgeCount.objects.create(origin="live", judge="j", first=first, second=second, outcome="tie", count=1)
     BoardSnapshot.objects.create(origin="live", votes=1, seed=1, board={})
+    sizes = [f"{name}_{side}" for name in ("length", "headers", "lists", "bold") for side in "ab"]
+    VoteStyle.objects.create(event=VoteEvent.objects.get(), **dict.fromkeys(sizes, 1))
     reply = Turn.objects.get(battle=battle).replies.first()
     Report.objects.create(reply=reply, visitor=battle.visitor, reason="other", text="t")
     appeals.appeal(GateBlock.objects.create(policy="1", category="c", rule="r", prompt="p"), "but why")

@@ -110,7 +110,8 @@ def test_the_board_is_refitted_without_the_votes_of_a_rigger(
     assert queued == [("ranking.tasks.refit", "rank")]
     fitting.refit()
     assert (board(), rows.stored("live")) == (honest, honest_counts)
-    assert rows.stored("live") == {key: n for key, n in counts.recount(VoteEvent.objects.all()).items() if n}
+    pairs, judges = counts.recount(VoteEvent.objects.all())
+    assert (rows.stored("live"), rows.stored_by_judge("live")) == (dict(pairs), dict(judges))
 
     entry = AuditEntry.objects.get(action="void votes")
     assert (entry.actor, entry.subject, entry.before["votes"]) == (ada, str(rigger.pk), 40)

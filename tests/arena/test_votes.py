@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from arena import battles, votes
+from arena import battles, judges, votes
 from arena.clock import now
 from arena.errors import Refused
 from arena.models import Battle, Vote, VoteEvent
@@ -36,7 +36,19 @@ def test_a_vote_writes_its_event_and_reveals() -> None:
     assert event.vote == vote
     assert event.contestant_a == battle.revision_a.contestant
     assert event.probability == battle.probability
+    assert (event.judge, event.categories) == (judges.judge_of(battle.visitor_id), [])
     assert vote.seconds_to_vote >= 0
+
+
+def test_one_visitor_is_one_judge_and_no_hash_is_the_id(settings: object) -> None:
+    mine, other = factories.visitor(), factories.visitor()
+    for visitor in (mine, mine, other):
+        votes.cast_vote(factories.ready(visitor).pk, "a", 1)
+    first, second, third = VoteEvent.objects.order_by("created_at", "id").values_list("judge", flat=True)
+    assert first == second != third and len(first) == 32
+    assert first not in (mine.pk.hex, str(mine.pk)) and judges.judge_of(None) == ""
+    settings.RELEASE_KEY = "another"  # type: ignore[attr-defined]
+    assert judges.judge_of(mine.pk) != first
 
 
 @pytest.mark.parametrize("choice", ["a", "tie", "both_bad", "b"])

@@ -1,13 +1,13 @@
 """Votes and their events for tests, written as the vote's transaction writes them."""
 
 from itertools import count
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from arena.clock import now
 from arena.models import Battle, Contestant, ContestantRevision, Conversation, Message, Turn, Vote, VoteEvent
 from arena.models.battles import BattleState, Origin, TurnState
-from ranking.counts import CellKey
-from ranking.models import PairCount
+from ranking.cells import JudgeKey, PairKey
+from ranking.models import JudgeCount, PairCount
 
 _numbers = count(1)
 
@@ -74,10 +74,19 @@ def ballot(
     )
 
 
-def stored(origin: str) -> dict[CellKey, int]:
+def stored(origin: str) -> dict[PairKey, int]:
     """The counts as they stand, without empty cells."""
     names = ("origin", "category", "first_id", "second_id", "first_was_a", "outcome", "count")
-    counted: dict[tuple[str, str, UUID, UUID, bool, str], int] = {}
+    counted: dict[PairKey, int] = {}
     for *key, number in PairCount.objects.filter(origin=origin, count__gt=0).values_list(*names):
+        counted[tuple(key)] = number  # type: ignore[index]
+    return counted
+
+
+def stored_by_judge(origin: str) -> dict[JudgeKey, int]:
+    """The counts per judge as they stand, without empty cells."""
+    names = ("origin", "judge", "first_id", "second_id", "outcome", "count")
+    counted: dict[JudgeKey, int] = {}
+    for *key, number in JudgeCount.objects.filter(origin=origin, count__gt=0).values_list(*names):
         counted[tuple(key)] = number  # type: ignore[index]
     return counted

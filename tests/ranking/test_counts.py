@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,8 @@ _origins = (f"import:test-{n}" for n in count(1))
 
 
 def agree(origin: str) -> bool:
-    return rows.stored(origin) == dict(counts.recount(VoteEvent.objects.filter(origin=origin)))
+    pairs, judges = counts.recount(VoteEvent.objects.filter(origin=origin))
+    return rows.stored(origin) == dict(pairs) and rows.stored_by_judge(origin) == dict(judges)
 
 
 @pytest.mark.django_db
@@ -92,12 +94,59 @@ def test_a_void_that_is_absorbed_before_its_cast_leaves_nothing() -> None:
 @pytest.mark.django_db
 def test_a_category_is_counted_beside_the_whole_and_can_change() -> None:
     a, b = rows.contestants(2)
-    cast = rows.cast(a, b, "a", category="code")
+    cast = rows.cast(a, b, "a", categories=["code", "english", "code"])
     counts.absorb()
-    assert {key[1] for key in rows.stored("live")} == {"", "code"}
-    rows.follow(cast, "recategorise", category="math")
+    assert {key[1]: n for key, n in rows.stored("live").items()} == {"": 1, "code": 1, "english": 1}
+    rows.follow(cast, "recategorise", categories=["math", "english"])
     counts.absorb()
-    assert {key[1] for key in rows.stored("live")} == {"", "math"}
+    assert {key[1] for key in rows.stored("live")} == {"", "english", "math"}
+    rows.follow(cast, "recategorise")
+    counts.absorb()
+    assert {key[1] for key in rows.stored("live")} == {""}
+
+
+@pytest.mark.django_db
+def test_of_flags_and_unflags_the_latest_counts_and_a_void_is_final() -> None:
+    a, b = rows.contestants(2)
+    cast = rows.cast(a, b, "a", judge="j1")
+    for kind, expected in (("flag", 0), ("unflag", 1), ("flag", 0), ("unflag", 1), ("void", 0), ("unflag", 0)):
+        rows.follow(cast, kind, reason="test")
+        counts.absorb()
+        assert (sum(rows.stored("live").values()), sum(rows.stored_by_judge("live").values())) == (expected,) * 2
+
+
+@pytest.mark.django_db
+def test_votes_are_counted_by_judge_with_sides_pooled() -> None:
+    low, high = sorted(rows.contestants(2), key=lambda one: one.id)
+    for a, b, choice, judge in (
+        (low, high, "a", "j1"),
+        (high, low, "b", "j1"),
+        (low, high, "tie", "j2"),
+        (low, high, "b", ""),
+    ):
+        rows.cast(a, b, choice, judge=judge, categories=["code"])
+    counts.absorb()
+    assert rows.stored_by_judge("live") == {
+        ("live", "j1", low.id, high.id, "first"): 2,
+        ("live", "j2", low.id, high.id, "tie"): 1,
+        ("live", "", low.id, high.id, "second"): 1,
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", ["cast", "void", "recategorise"])
+def test_a_vote_is_one_statement_per_table(kind: str) -> None:
+    a, b = rows.contestants(2)
+    cast = rows.cast(a, b, "a", categories=["code", "english"])
+    if kind != "cast":
+        counts.absorb()
+        rows.follow(cast, kind, categories=["math"])
+    with CaptureQueriesContext(connection) as queries:
+        assert counts.absorb() == 1
+    said = [query["sql"] for query in queries if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+    assert sum("INSERT INTO ranking_paircount" in sql for sql in said) == 1
+    assert sum("INSERT INTO ranking_judgecount" in sql for sql in said) == (kind != "recategorise")
+    assert len(said) == 5 + (kind != "recategorise"), "lock, batch, earlier events, one per table of counts, absorbed"
 
 
 @pytest.mark.django_db
@@ -113,8 +162,9 @@ event_plans = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "tie", "both_bad"]),
         st.booleans(),
-        st.sampled_from(["", "code"]),
-        st.lists(st.sampled_from(["void", "flag", "recategorise"]), max_size=3),
+        st.lists(st.sampled_from(["", "code", "english"]), max_size=3),
+        st.sampled_from(["", "j1", "j2"]),
+        st.lists(st.sampled_from(["void", "flag", "unflag", "recategorise"]), max_size=4),
     ),
     max_size=6,
 )
@@ -126,18 +176,21 @@ event_plans = st.lists(
 def test_any_events_absorbed_in_any_pieces_agree_with_a_recount(plans: list, rng: random.Random) -> None:
     origin, models = next(_origins), ring()
     waiting: list[VoteEvent] = []
-    for choice, ranked, category, later in plans:
+    for choice, ranked, categories, judge, later in plans:
         a, b = rng.sample(models, 2)
         about = {"vote": rows.vote(a, b, choice, origin), "contestant_a": a, "contestant_b": b, "choice": choice}
-        cast = {"ranked": ranked, "category": category, "probability": rng.uniform(0.01, 1)}
+        about["judge"] = judge
+        cast = {"ranked": ranked, "categories": categories, "probability": rng.uniform(0.01, 1)}
         waiting.append(VoteEvent(origin=origin, **about, **cast))
-        waiting += [VoteEvent(origin=origin, kind=kind, category="math", **about) for kind in later]
+        waiting += [
+            VoteEvent(origin=origin, kind=kind, categories=["math"][: len(later) - 1], **about) for kind in later
+        ]
     rng.shuffle(waiting)
     while waiting:  # events become visible in any order, a few at a time
         VoteEvent.objects.bulk_create([waiting.pop() for _ in range(min(len(waiting), rng.randint(1, 4)))])
         counts.absorb()
     assert agree(origin)
-    assert all(abs(cell.inverse_p) < 1e-9 for cell in PairCount.objects.filter(origin=origin, count=0))
+    assert all(cell.inverse_p == cell.inverse_p2 == 0.0 for cell in PairCount.objects.filter(origin=origin, count=0))
 
 
 def ring() -> list[Contestant]:
@@ -178,7 +231,8 @@ def test_concurrent_writers_late_commits_and_two_absorbers_agree_with_a_recount(
             for _ in range(6):
                 with transaction.atomic():
                     a, b = rng.sample(models, 2)
-                    first = rows.cast(a, b, rng.choice(["a", "b", "tie"]), origin)
+                    judge = rng.choice(["", "j1", "j2"])
+                    first = rows.cast(a, b, rng.choice(["a", "b", "tie"]), origin, judge=judge, categories=["code"])
                     if rng.random() < 0.3:
                         rows.follow(first, rng.choice(["void", "flag"]))
                     time.sleep(rng.uniform(0, 0.02))
