@@ -67,10 +67,15 @@ def void_votes_of(visitor: Visitor, actor: Actor, reason: str) -> int:
 
 def ask_for_a_fit() -> bool:
     """Queue a fit of the boards. False when the broker is away: the next scheduled fit absorbs the events, too."""
+    return queue(REFIT)
+
+
+def queue(task: str) -> bool:
+    """Queue a task of the boards. False when the broker is away."""
     try:
-        app.send_task(REFIT, queue=QUEUE, retry=False)
+        app.send_task(task, queue=QUEUE, retry=False)
     except (OperationalError, OSError) as error:
-        log.warning("broker unreachable (%s); the next scheduled fit will see what was voided", error)
+        log.warning("broker unreachable (%s); %s was not queued, the schedule will do it", error, task)
         return False
     return True
 

@@ -1,5 +1,7 @@
 """The board in the admin: read the snapshots and counts, publish now, remove the demo data."""
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -14,21 +16,30 @@ from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig
 from ranking import demo
 from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteStyle
+from ranking.votelog import publication
+
+PUBLISH_NOW = "ranking.tasks.publish_now"
 
 
 @admin.register(BoardSnapshot)
 class BoardSnapshotAdmin(ReadOnlyAdmin):
-    list_display = ("origin", "category", "controlled", "votes", "fitted_at")
-    list_filter = ("origin", "category", "controlled")
+    list_display = ("origin", "category", "controlled", "votes", "fitted_at", "published_at", "public_counts")
+    list_filter = ("origin", "category", "controlled", ("published_at", admin.EmptyFieldListFilter))
     ordering = ("-fitted_at",)
     change_list_template = "ranking/admin_snapshots.html"
 
     def get_urls(self) -> list[URLPattern]:
         mine = [
             path("refit/", self.admin_site.admin_view(self.refit), name="ranking_refit"),
+            path("publish/", self.admin_site.admin_view(self.publish), name="ranking_publish"),
             path("wipe-demo/", self.admin_site.admin_view(self.wipe_demo), name="ranking_wipe_demo"),
         ]
         return mine + super().get_urls()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(
+            request, {**(extra_context or {}), "next_publication": publication.next_moment()}
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BoardSnapshot]:
         return super().get_queryset(request).defer("board") if not _one(request) else super().get_queryset(request)
@@ -43,6 +54,20 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
                 messages.success(request, said)
             else:
                 messages.warning(request, _("The broker is away. The next scheduled fit will do it."))
+        return redirect(_list())
+
+    def publish(self, request: HttpRequest) -> HttpResponse:
+        """Queue a publication outside the schedule, in the batch worker for the same reason."""
+        if request.method == "POST":
+            _allowed(request, "arena.add_job")
+            audit.record(request.user, "publish board", SiteConfig.current())
+            if voiding.queue(PUBLISH_NOW):
+                said = _(
+                    "The live boards will be published at once. Exclusions for abuse stay hidden until their batch."
+                )
+                messages.success(request, said)
+            else:
+                messages.warning(request, _("The broker is away. Please try again."))
         return redirect(_list())
 
     def wipe_demo(self, request: HttpRequest) -> HttpResponse:

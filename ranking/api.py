@@ -61,4 +61,4 @@ def as_json(board: Board) -> dict[str, Any]:
     names = ("snapshot", "origin", "state", "votes", "seed", "method")
     shown = {name: getattr(board, name) for name in names}
     models = [row.public() for row in board.rows]
-    return shown | {"published": board.fitted_at, "synthetic": board.demo, "models": models}
+    return shown | {"published": board.published_at, "synthetic": board.demo, "models": models}

@@ -91,11 +91,12 @@ def _changes(earlier: Iterable[VoteEvent], batch: list[VoteEvent]) -> tuple[cell
             continue
         for sign, part in ((-1, old), (1, new)):
             if part:
-                _change(pairs, judges, sign, part)
+                change(pairs, judges, sign, part)
     return pairs, judges
 
 
-def _change(pairs: cells.PairChanges, judges: cells.JudgeChanges, sign: int, vote: Counted) -> None:
+def change(pairs: cells.PairChanges, judges: cells.JudgeChanges, sign: int, vote: Counted) -> None:
+    """Add one vote to the changes of both tables (sign 1), or take it away (-1)."""
     for key in vote.pairs():
         cell = pairs[key]
         cell[0] += sign

@@ -16,7 +16,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def filename(board: Board, ending: str) -> str:
-    return f"agon-board-{board.origin}-{board.fitted_at:%Y%m%dT%H%M%SZ}.{ending}"
+    return f"agon-board-{board.origin}-{board.published_at:%Y%m%dT%H%M%SZ}.{ending}"
 
 
 def as_csv(board: Board) -> str:
@@ -39,7 +39,7 @@ def as_json(board: Board) -> dict[str, Any]:
     return {
         "origin": board.origin,
         "synthetic": board.demo,
-        "published": board.fitted_at.isoformat(),
+        "published": board.published_at.isoformat(),
         "votes": board.votes,
         "state": board.state,
         "method": board.method,

@@ -1,18 +1,19 @@
-"""From counts to published boards. The estimators (and numpy) are imported by the fit alone: web and generate never load them."""
+"""From counts to boards. The estimators (and numpy) are imported by the fit alone: web and generate never load them."""
 
 import hashlib
 import json
 import logging
+from collections import Counter
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from arena.clock import now
-from arena.live import broadcast
+from arena import clock
 from arena.models.battles import Origin
 from ranking import counts, method, sampling, sampling_ledger, service_figures
 from ranking.models import BoardSnapshot, PairCount
+from ranking.votelog import exclusions, publication
 
 FITTED = (Origin.LIVE, Origin.DEMO)
 OVERALL = ""
@@ -21,28 +22,18 @@ log = logging.getLogger(__name__)
 
 
 def refit() -> list[BoardSnapshot]:
-    """Absorb new vote events and publish the board of each origin whose counts have changed; returns the new snapshots."""
+    """Absorb new vote events and fit each origin whose counts have changed; returns the new snapshots.
+
+    They are for operators, but for what `publication.at_once` publishes: demo boards and the first live one.
+    """
     counts.absorb()
-    made = [snapshot for origin in FITTED if (snapshot := _fit(origin))]
+    made = [snapshot for origin in FITTED if (snapshot := fit(origin))]
     sampling.write_weights()
-    for snapshot in made:
-        announce(snapshot)
+    publication.at_once(made)
     return made
 
 
-def announce(snapshot: BoardSnapshot) -> None:
-    broadcast.send(
-        broadcast.EVERYONE,
-        {
-            "type": "board",
-            "origin": snapshot.origin,
-            "votes": snapshot.votes,
-            "fitted_at": snapshot.fitted_at.isoformat(),
-        },
-    )
-
-
-def _fit(origin: str) -> BoardSnapshot | None:
+def fit(origin: str) -> BoardSnapshot | None:
     """A new snapshot of one origin, or None while the counts (and the method) are those of its last one.
 
     Counts are read and the snapshot is written under the counts' lock, so that two fits never store the same board twice and a
@@ -51,28 +42,53 @@ def _fit(origin: str) -> BoardSnapshot | None:
     with transaction.atomic():
         counts.take_lock()
         rows = cells(origin)
-        last = BoardSnapshot.objects.filter(origin=origin, category=OVERALL).order_by("-fitted_at").first()
+        last = (
+            BoardSnapshot.objects.fits().filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id").first()
+        )
         print_now = fingerprint(rows)
         if (last.board["fingerprint"] == print_now) if last else not rows:
             return None
-        board, seed = build(rows, print_now)
-        board |= beside(origin, last.board if last else {})
-        snapshot = BoardSnapshot.objects.create(
-            origin=origin, category=OVERALL, votes=sum(row[-1] for row in rows), seed=seed, board=board, fitted_at=now()
-        )
+        snapshot = _store(origin, rows, print_now)
         prune(origin)
-    log.info("published the %s board: %d votes, %d models", origin, snapshot.votes, len(board["models"]))
+    log.info("fitted the %s board: %d votes, %d models", origin, snapshot.votes, len(snapshot.board["models"]))
     return snapshot
 
 
-def cells(origin: str) -> list[tuple[str, str, str, int]]:
-    """(first, second, outcome, count), sides pooled, in a fixed order."""
-    pooled: dict[tuple[str, str, str], int] = {}
+def public_fits(origin: str) -> list[BoardSnapshot]:
+    """Each board of an origin as the public log stands, under the counts' lock: the snapshot of that state, or a new one."""
+    rows = cells(origin, public=True)
+    print_now = fingerprint(rows)
+    boards = BoardSnapshot.objects.filter(origin=origin, category=OVERALL)
+    known = boards.filter(board__fingerprint=print_now).order_by("-fitted_at", "-id").first()
+    shown = boards.published().order_by("-published_at", "-id").first()
+    if known and (known.published_at is None or known == shown):
+        return [known]
+    if not known and not rows and not shown:
+        return []
+    return [_store(origin, rows, print_now, public_counts=True)]
+
+
+def _store(origin: str, rows: list[tuple[str, str, str, int]], print_now: str, **more: Any) -> BoardSnapshot:
+    last = BoardSnapshot.objects.filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id").first()
+    board, seed = build(rows, print_now)
+    board |= beside(origin, last.board if last else {})
+    votes = sum(row[-1] for row in rows)
+    return BoardSnapshot.objects.create(
+        origin=origin, category=OVERALL, votes=votes, seed=seed, board=board, fitted_at=clock.now(), **more
+    )
+
+
+def cells(origin: str, public: bool = False) -> list[tuple[str, str, str, int]]:
+    """(first, second, outcome, count), sides pooled, in a fixed order; `public`: as the public log stands."""
+    pooled: Counter[tuple[str, str, str]] = Counter()
     counted = PairCount.objects.filter(origin=origin, category=OVERALL, count__gt=0)
     for first, second, outcome, count in counted.values_list("first_id", "second_id", "outcome", "count"):
-        key = (str(first), str(second), outcome)
-        pooled[key] = pooled.get(key, 0) + count
-    return [(*key, pooled[key]) for key in sorted(pooled)]
+        pooled[str(first), str(second), outcome] += count
+    if public:
+        for (_origin, category, one, other, _side, ending), change in exclusions.hidden(origin).pairs.items():
+            if category == OVERALL:
+                pooled[str(one), str(other), ending] += int(change[0])
+    return [(*key, pooled[key]) for key in sorted(pooled) if pooled[key]]
 
 
 def fingerprint(rows: list[tuple[str, str, str, int]]) -> str:
@@ -98,7 +114,8 @@ def beside(origin: str, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def prune(origin: str) -> None:
-    """Keep the newest settings.BOARD_SNAPSHOTS_KEPT snapshots of an origin."""
-    snapshots = BoardSnapshot.objects.filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id")
-    kept = snapshots.values_list("pk", flat=True)[: settings.BOARD_SNAPSHOTS_KEPT]
-    snapshots.exclude(pk__in=list(kept)).delete()
+    """Keep the newest settings.BOARD_SNAPSHOTS_KEPT snapshots of an origin, of the published ones and of the others."""
+    boards = BoardSnapshot.objects.filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id")
+    for part in (boards.published(), boards.filter(published_at=None)):
+        kept = part.values_list("pk", flat=True)[: settings.BOARD_SNAPSHOTS_KEPT]
+        part.exclude(pk__in=list(kept)).delete()

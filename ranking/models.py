@@ -6,6 +6,9 @@ from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
+from ranking.votelog.models import LogEntry, PublishingState, WithheldEntry
+
+__all__ = ["BoardSnapshot", "JudgeCount", "LogEntry", "PairCount", "PublishingState", "VoteStyle", "WithheldEntry"]
 
 
 class PairCount(models.Model):
@@ -95,8 +98,21 @@ class VoteStyle(models.Model):
         return f"{self.length_a} / {self.length_b} characters"
 
 
+class BoardSnapshotQuerySet(models.QuerySet["BoardSnapshot"]):
+    def published(self) -> "BoardSnapshotQuerySet":
+        """What the public may see. Everything else is for operators."""
+        return self.filter(published_at__isnull=False)
+
+    def fits(self) -> "BoardSnapshotQuerySet":
+        """Of all absorbed events: what operators see. The others leave out exclusions that are not public yet."""
+        return self.filter(public_counts=False)
+
+
 class BoardSnapshot(models.Model):
-    """A fit of one board (origin, category, with style control or without): `board` as ranking.board_format describes it."""
+    """A fit of one board (origin, category, with style control or without): `board` as ranking.board_format describes it.
+
+    Public from `published_at` on.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     origin = models.CharField(max_length=60)
@@ -106,6 +122,15 @@ class BoardSnapshot(models.Model):
     seed = models.BigIntegerField()
     board = models.JSONField()
     fitted_at = models.DateTimeField(default=now)
+    published_at = models.DateTimeField(null=True, blank=True, help_text=_("Empty = operators alone see it."))
+    public_counts = models.BooleanField(
+        default=False, help_text=_("Fitted as the public log stands: without exclusions that are not public yet.")
+    )
+    log_entry = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text=_("The entry of the vote log that this board was published with.")
+    )
+
+    objects = BoardSnapshotQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("board snapshot")

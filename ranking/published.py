@@ -45,7 +45,7 @@ class Entry:
     key: Key
     snapshot: UUID
     votes: int
-    fitted_at: datetime
+    published_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +127,7 @@ class Board:
     votes: int
     seed: int
     fitted_at: datetime
+    published_at: datetime
     rows: tuple[Row, ...]
     figures: board_format.Board
 
@@ -201,8 +202,8 @@ def current(key: Key | None = None) -> Board | None:
 def boards() -> list[Entry]:
     """Every published board, in the order of their keys."""
     names = ("origin", "category", "controlled")
-    newest = BoardSnapshot.objects.order_by(*names, "-fitted_at", "-id").distinct(*names)
-    rows = newest.values_list(*names, "pk", "votes", "fitted_at")
+    newest = BoardSnapshot.objects.published().order_by(*names, "-published_at", "-id").distinct(*names)
+    rows = newest.values_list(*names, "pk", "votes", "published_at")
     return [Entry(Key(*row[:3]), *row[3:]) for row in rows]
 
 
@@ -247,6 +248,7 @@ def board_of(snapshot: BoardSnapshot) -> Board:
         votes=snapshot.votes,
         seed=snapshot.seed,
         fitted_at=snapshot.fitted_at,
+        published_at=snapshot.published_at or snapshot.fitted_at,
         rows=tuple(_row(place, model, contestants) for place, model in enumerate(figures.models)),
         figures=figures,
     )

@@ -3,8 +3,20 @@
 from celery import shared_task
 
 from ranking import fitting
+from ranking.votelog import publication
 
 
 @shared_task(ignore_result=True)
 def refit() -> int:
     return len(fitting.refit())
+
+
+@shared_task(ignore_result=True)
+def publish() -> int:
+    """When a moment of the schedule has come."""
+    return len(publication.publish())
+
+
+@shared_task(ignore_result=True)
+def publish_now() -> int:
+    return len(publication.publish(at_once=True))

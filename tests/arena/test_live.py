@@ -92,7 +92,7 @@ async def test_a_published_fit_reaches_an_open_page(listener: Socket) -> None:
     await publish()
     message = await listener.hear()
     assert (message["type"], message["origin"], message["votes"]) == ("board", "live", 5)
-    assert set(message) == {"type", "origin", "votes", "fitted_at"}
+    assert set(message) == {"type", "origin", "votes", "published_at"}
 
 
 async def test_the_ticker_says_aggregates_and_nothing_else(listener: Socket) -> None:

@@ -27,10 +27,10 @@ def publish(stack: Stack, wins: int = 6) -> list[str]:
             rows.ballot(better, worse, wins=wins, losses=3, ties=1)
         addresses = [f"/models/{model.slug}/" for model in models]
     with stack.environment():
-        refit = [sys.executable, "manage.py", "refit"]
+        command = [sys.executable, "manage.py", "publish_board"]
         env = os.environ | {"DJANGO_SETTINGS_MODULE": "arena.settings"}
         done = subprocess.run(
-            refit, cwd=paths.PROJECT, env=env, check=False, timeout=60, capture_output=True, text=True
+            command, cwd=paths.PROJECT, env=env, check=False, timeout=60, capture_output=True, text=True
         )
     assert done.returncode == 0, done.stderr[-2000:]
     return addresses

@@ -6,6 +6,7 @@ from django.test import Client
 
 from arena.models import Contestant
 from ranking import fitting
+from ranking.votelog import publication
 from tests.ranking import rows
 
 SECRET = {"name": "Secret Nova 9", "organisation": "Hidden Labs", "licence": "Proprietary-X", "slug": "secret-nova-9"}
@@ -18,8 +19,13 @@ def publish(
     models = models or rows.contestants(len(results) + 1)
     for (winner, loser), (wins, losses) in zip(zip(models, models[1:], strict=False), results, strict=True):
         rows.ballot(winner, loser, wins=wins, losses=losses, ties=2 if losses else 0, origin=origin)
-    fitting.refit()
+    refit_and_publish()
     return models
+
+
+def refit_and_publish() -> None:
+    fitting.refit()
+    publication.publish(at_once=True)
 
 
 def hide(contestant: Contestant, until: date | None = None) -> None:

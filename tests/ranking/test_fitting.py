@@ -1,4 +1,4 @@
-"""Publishing: one origin per board, a snapshot only when counts changed, bounded history, and an announcement."""
+"""Fits: one origin per board, a snapshot only when counts changed, bounded history, and an announcement."""
 
 import subprocess
 import sys
@@ -91,11 +91,13 @@ def test_history_is_bounded_per_origin(announced: list[dict], settings: object) 
         rows.ballot(a, b, wins=1, losses=1)
         fitting.refit()
     assert BoardSnapshot.objects.filter(origin="demo").count() == 1
-    assert list(BoardSnapshot.objects.filter(origin="live").order_by("votes").values_list("votes", flat=True)) == [6, 8]
+    live = BoardSnapshot.objects.filter(origin="live").order_by("votes")
+    assert list(live.values_list("votes", flat=True)) == [2, 6, 8], "the published one is not pushed out by fits"
+    assert list(live.published().values_list("votes", flat=True)) == [2]
 
 
 @pytest.mark.django_db
-def test_when_every_vote_was_voided_the_board_is_published_empty(announced: list[dict]) -> None:
+def test_when_every_vote_was_voided_the_board_is_fitted_empty(announced: list[dict]) -> None:
     a, b = rows.contestants(2)
     cast = rows.cast(a, b, "a")
     fitting.refit()
@@ -140,7 +142,7 @@ def test_the_refit_command_says_what_it_did(announced: list[dict], capsys: pytes
     call_command("refit")
     call_command("refit")
     assert capsys.readouterr().out.splitlines() == [
-        "published the live board: 6 votes",
+        "fitted the live board: 6 votes, published",
         "nothing has changed since the last boards",
     ]
 

@@ -13,12 +13,12 @@ from pytest_django import DjangoAssertNumQueries
 
 from arena import clock
 from arena.models import Contestant, SiteConfig, contestants
-from ranking import fitting, plots, published, rendered
+from ranking import plots, published, rendered
 from ranking.estimators.bootstrap import intervals
 from ranking.estimators.bradley_terry import fit, to_rating
 from ranking.models import BoardSnapshot
 from tests.ranking import rows
-from tests.ranking.pages import publish, text
+from tests.ranking.pages import publish, refit_and_publish, text
 
 
 @pytest.mark.django_db
@@ -54,7 +54,7 @@ def test_unbeaten_winless_and_disconnected_models_are_labelled(client: Client) -
     rows.ballot(other[0], models[0], wins=2)
     rows.ballot(models[1], other[1], wins=2)
     rows.ballot(other[2], other[3], wins=1, losses=0)
-    fitting.refit()
+    refit_and_publish()
     page = text(client, "/leaderboard")
     for words in ("unbeaten so far", "no point so far", "not connected to the ranked models yet", "no finite number"):
         assert words in page
@@ -68,7 +68,7 @@ def test_sparse_boards_warn_about_their_bars(client: Client) -> None:
     BoardSnapshot.objects.all().delete()
     models = rows.contestants(2)
     rows.ballot(models[0], models[1], wins=9, losses=1, origin="demo")
-    fitting.refit()
+    refit_and_publish()
     SiteConfig.objects.update_or_create(pk=1, defaults={"board_source": "demo"})
     assert "of the resamples behind the bars needed help" in text(client, "/leaderboard")
 
@@ -98,9 +98,9 @@ def test_operators_choose_the_board(source: str, votes: int) -> None:
 def test_a_live_board_whose_votes_were_all_voided_lets_the_demo_back_in() -> None:
     models = publish((40, 10), origin="demo")
     cast = rows.cast(models[0], models[1], "a")
-    fitting.refit()
+    refit_and_publish()
     rows.follow(cast, "void")
-    fitting.refit()
+    refit_and_publish()
     board = published.current()
     assert board and board.demo
 

@@ -1,4 +1,4 @@
-"""manage.py refit: absorb new votes and publish the boards now."""
+"""manage.py refit: absorb new votes and fit the boards now."""
 
 from typing import Any
 
@@ -8,11 +8,13 @@ from ranking import fitting
 
 
 class Command(BaseCommand):
-    help = "Absorb new votes and publish each board whose counts have changed."
+    help = "Absorb new votes and fit each board whose counts have changed. publish_board publishes the live ones."
 
     def handle(self, *args: Any, **options: Any) -> None:
         made = fitting.refit()
         for snapshot in made:
-            self.stdout.write(f"published the {snapshot.origin} board: {snapshot.votes} votes")
+            snapshot.refresh_from_db()  # the first live board is published by another row of the same fit
+            public = "published" if snapshot.published_at else "not published yet"
+            self.stdout.write(f"fitted the {snapshot.origin} board: {snapshot.votes} votes, {public}")
         if not made:
             self.stdout.write("nothing has changed since the last boards")

@@ -1,0 +1,52 @@
+"""Exclusions for abuse that are not public yet: what they hide from the public counts.
+
+A void or a flag works on the operators' counts at once. The public counts take it in with the batch in which it enters the
+public log; until then they are the counts plus what these exclusions took away (less what a flag that was taken back gave).
+"""
+
+from collections import defaultdict
+from typing import NamedTuple
+from uuid import UUID
+
+from arena.models import VoteEvent
+from arena.models.votes import EventKind
+from ranking import cells, counts
+from ranking.contributions import counted
+from ranking.votelog.models import WithheldEntry
+
+KINDS = frozenset({EventKind.VOID, EventKind.FLAG, EventKind.UNFLAG})
+
+
+class Hidden(NamedTuple):
+    """What to add to the counts, so that they are as the public log stands; and the votes that are looked upon otherwise."""
+
+    pairs: cells.PairChanges
+    judges: cells.JudgeChanges
+    counted: frozenset[UUID]  # casts that count for the public and no longer for operators
+    uncounted: frozenset[UUID]  # casts that count for operators again and not yet for the public
+
+
+def hidden(origin: str) -> Hidden:
+    """Of all votes with an exclusion that is sealed and not released. Read under the counts' lock."""
+    pairs: cells.PairChanges = defaultdict(lambda: [0, 0.0, 0.0])
+    judges: cells.JudgeChanges = defaultdict(int)
+    sides: dict[int, set[UUID]] = {1: set(), -1: set()}
+    for everything, public in _groups(origin):
+        now, then = counted(everything), counted(public)
+        if now == then:
+            continue
+        for sign, vote in ((-1, now), (1, then)):
+            if vote:
+                counts.change(pairs, judges, sign, vote)
+                sides[sign].add(next(event.pk for event in everything if event.kind == EventKind.CAST))
+    return Hidden(pairs, judges, frozenset(sides[1] - sides[-1]), frozenset(sides[-1] - sides[1]))
+
+
+def _groups(origin: str) -> list[tuple[list[VoteEvent], list[VoteEvent]]]:
+    """Per vote: all its absorbed events, and those of them that are public."""
+    waiting = WithheldEntry.objects.filter(released_at=None, event__origin=origin, event__vote__isnull=False)
+    secret = dict(waiting.values_list("event_id", "event__vote_id"))
+    groups: dict[UUID | None, list[VoteEvent]] = defaultdict(list)
+    for event in VoteEvent.objects.filter(vote__in=set(secret.values()), absorbed=True):
+        groups[event.vote_id].append(event)
+    return [(events, [event for event in events if event.pk not in secret]) for events in groups.values()]

@@ -1,0 +1,58 @@
+"""Rows of the vote log. Both chains only grow: the database refuses to change or delete an entry."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class LogEntry(models.Model):
+    """One line of the public chain. `body` is that line, byte for byte; `hash` is its SHA-256, which the next line names."""
+
+    number = models.PositiveBigIntegerField(primary_key=True)
+    kind = models.CharField(max_length=12)
+    body = models.TextField()
+    hash = models.CharField(max_length=64)
+    receipt = models.CharField(max_length=64, blank=True, help_text=_("SHA-256 of the vote's receipt."))
+
+    class Meta:
+        verbose_name = _("log entry")
+        verbose_name_plural = _("log entries")
+        indexes = [models.Index(fields=["-number"], condition=Q(kind="publication"), name="log_publications")]
+        constraints = [models.UniqueConstraint(fields=["receipt"], condition=~Q(receipt=""), name="log_receipt_once")]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.kind}"
+
+
+class WithheldEntry(models.Model):
+    """One line of the chain of exclusions, sealed at once and published in a later batch."""
+
+    number = models.PositiveBigIntegerField(primary_key=True)
+    event = models.OneToOneField("arena.VoteEvent", models.PROTECT, related_name="+")
+    body = models.TextField()
+    hash = models.CharField(max_length=64)
+    sealed_at = models.DateTimeField()
+    released_at = models.DateTimeField(null=True, help_text=_("When the public log and the public counts took it in."))
+
+    class Meta:
+        verbose_name = _("withheld exclusion")
+        verbose_name_plural = _("withheld exclusions")
+        indexes = [models.Index(fields=["sealed_at"], condition=Q(released_at=None), name="withheld_unreleased")]
+
+    def __str__(self) -> str:
+        return f"withheld {self.number}"
+
+
+class PublishingState(models.Model):
+    """One row: the last moment of the schedule that was served. A late publication serves it once, whoever comes first."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    served = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("publishing state")
+        verbose_name_plural = _("publishing states")
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="publishing_state_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.served:%Y-%m-%d %H:%M}"

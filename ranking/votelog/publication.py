@@ -1,0 +1,87 @@
+"""Publishing: which boards the public sees, and since when.
+
+A fit makes a snapshot that operators see at once. The public sees published snapshots only: at the fixed moments of
+AGON_PUBLISH_S (or when an operator says so) the live boards are published, fitted from exactly what the public log holds
+then: every vote absorbed so far, and those exclusions for abuse that have been released. The first board of the live votes
+is published at once; demo and imported boards hold no secret and are published with every fit.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from arena import clock
+from arena.live import broadcast
+from arena.models.battles import Origin
+from ranking import counts
+from ranking.models import BoardSnapshot
+from ranking.votelog import schedule
+from ranking.votelog.models import PublishingState
+
+log = logging.getLogger(__name__)
+
+
+def publish(at_once: bool = False) -> list[BoardSnapshot]:
+    """Publish the live boards if a moment of the schedule has come, or `at_once`; returns those that have changed."""
+    if not (at_once or due()):
+        return []
+    counts.absorb()
+    with transaction.atomic():
+        counts.take_lock()
+        moment = clock.now()
+        if not (at_once or due(moment)):  # somebody else has just served it
+            return []
+        made = _publish_live(moment)
+    announce(made)
+    return made
+
+
+def at_once(made: Iterable[BoardSnapshot]) -> None:
+    """After a fit: publish what waits for no schedule, which are new demo and imported boards and the first live one."""
+    live = BoardSnapshot.objects.filter(origin=Origin.LIVE)
+    if live.exists() and not live.published().exists():
+        publish(at_once=True)
+    free = [snapshot for snapshot in made if snapshot.origin != Origin.LIVE]
+    for snapshot in free:
+        _mark(snapshot, snapshot.fitted_at)
+    announce(free)
+
+
+def due(moment: datetime | None = None) -> bool:
+    """Whether a fixed moment has come that no publication has served."""
+    state = PublishingState.objects.first()
+    return state is None or state.served < schedule.slot(moment or clock.now(), settings.PUBLISH_S)
+
+
+def next_moment() -> datetime:
+    """When the schedule publishes next."""
+    return schedule.following(clock.now(), settings.PUBLISH_S)
+
+
+def announce(made: Iterable[BoardSnapshot]) -> None:
+    """Tell open pages of new boards, the overall ones: their pages reload by themselves."""
+    for snapshot in made:
+        if snapshot.category == "" and snapshot.published_at:
+            message = {"type": "board", "origin": snapshot.origin, "votes": snapshot.votes}
+            broadcast.send(broadcast.EVERYONE, message | {"published_at": snapshot.published_at.isoformat()})
+
+
+def _publish_live(moment: datetime) -> list[BoardSnapshot]:
+    """Under the counts' lock. The estimators come with the fit: web processes import this module and never load them."""
+    from ranking import fitting
+
+    PublishingState.objects.update_or_create(id=1, defaults={"served": moment})
+    fitting.fit(Origin.LIVE)  # most often the public counts are the same, and this is the fit that is published
+    made = [snapshot for snapshot in fitting.public_fits(Origin.LIVE) if snapshot.published_at is None]
+    for snapshot in made:
+        _mark(snapshot, moment)
+    return made
+
+
+def _mark(snapshot: BoardSnapshot, moment: datetime) -> None:
+    snapshot.published_at = moment
+    snapshot.save(update_fields=["published_at"])
+    log.info("published the %s board: %d votes", snapshot.origin, snapshot.votes)
