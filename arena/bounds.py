@@ -56,6 +56,8 @@ PACE_STALL_S = env.seconds("AGON_PACE_STALL_S", 3.0)
 JOB_SILENT_S = env.seconds("AGON_JOB_SILENT_S", 300.0)
 DESK_PAGE = env.number("AGON_DESK_PAGE", 50, least=1)
 DESK_BULK = env.number("AGON_DESK_BULK", 150, least=1)
+RATING_LOOKS = min(env.number("AGON_RATING_LOOKS", 40, least=1), 500)  # what the gate takes at once
+RATING_UNDO_S = env.number("AGON_RATING_UNDO_S", 600, least=0)
 
 # --- What is kept how long, in days (arena/retention.py) ---------------------------------------------------------------
 KEEP_BLOCKED_DAYS = env.number("AGON_KEEP_BLOCKED_DAYS", 30, least=1)

@@ -1,4 +1,4 @@
-"""Who of the staff may do what: three groups and exactly their permissions. Users and groups are managed by superusers only.
+"""Who of the staff may do what: four groups and exactly their permissions. Users and groups are managed by superusers only.
 
 The groups are rows that follow from this table, so they are written after every `migrate` (Django's post_migrate, once the
 permissions they need exist: a data migration would run before those are made, and could not follow a later change of the
@@ -32,6 +32,7 @@ GROUPS = {
             view_siteconfig change_siteconfig view_page add_page change_page view_pageversion
             view_battle view_turn view_reply view_vote view_voteevent view_visitor void_battle
             view_ban add_ban change_ban view_job add_job change_job view_ops view_auditentry
+            view_ratinground add_ratinground change_ratinground
         """,
         "inference": """
             view_adapter add_adapter change_adapter delete_adapter
@@ -41,9 +42,14 @@ GROUPS = {
         "ranking": "view_paircount view_judgecount view_votestyle view_boardsnapshot",
         "datasets": "view_release view_releasefile view_releasedconversation publish_release",
     },
+    # Named experts: judge stored battles blind, and see only what the release gate would pass now (datasets/rating).
+    "rater": {"arena": "rate_battle"},
     # Counts and boards, read-only. No text, no battle, no person.
     "analyst": {
-        "arena": "view_contestant view_contestantrevision view_pairweight view_vote view_voteevent view_job view_ops",
+        "arena": """
+            view_contestant view_contestantrevision view_pairweight view_vote view_voteevent view_job view_ops
+            view_ratinground
+        """,
         "ranking": "view_paircount view_judgecount view_votestyle view_boardsnapshot",
         "datasets": "view_release view_releasefile",
     },

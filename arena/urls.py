@@ -58,6 +58,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("desk/", include("arena.desk.urls")),
+    path("rate/", include("datasets.rating.urls")),
     path("metrics", ops.metrics, name="metrics"),
     re_path(r"^ops/?$", ops.page, name="ops"),
     path("admin-login/<str:token>/", admin_login.admin_login, name="admin_login"),

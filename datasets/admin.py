@@ -19,7 +19,10 @@ from arena.models import Job
 from arena.models.operations import JobState
 from datasets import releases
 from datasets.models import Release, ReleaseFile, ReleaseState
+from datasets.rating.admin import RatingRoundAdmin
 from datasets.reasons import ADMITTED, Drop
+
+__all__ = ["RatingRoundAdmin", "ReleaseAdmin"]
 
 MAY = "datasets.publish_release"
 OPEN = (JobState.QUEUED, JobState.RUNNING)

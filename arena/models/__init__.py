@@ -6,6 +6,7 @@ from arena.models.contestants import Contestant, ContestantRevision, PairWeight
 from arena.models.conversations import Conversation, Message
 from arena.models.moderation import Appeal, Enrichment, GateBlock, ModerationRecord, Report
 from arena.models.operations import AuditEntry, Job
+from arena.models.rating import ExpertLabel, RatingItem, RatingRound
 from arena.models.site import Page, PageVersion, SiteConfig
 from arena.models.visitors import Consent, Visitor
 from arena.models.votes import Choice, Vote, VoteEvent
@@ -22,6 +23,7 @@ __all__ = [
     "ContestantRevision",
     "Conversation",
     "Enrichment",
+    "ExpertLabel",
     "GateBlock",
     "Job",
     "Message",
@@ -29,6 +31,8 @@ __all__ = [
     "Page",
     "PageVersion",
     "PairWeight",
+    "RatingItem",
+    "RatingRound",
     "Reply",
     "Report",
     "Side",

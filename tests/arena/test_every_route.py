@@ -41,6 +41,7 @@ def values(battle: Battle | None = None) -> dict[str, str]:
     some = str(uuid.uuid4())
     return {
         "battle": str(battle.pk) if battle else some,
+        "item": some,
         "token": "x" * 43,
         "block": some,
         "pk": some,

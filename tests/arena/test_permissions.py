@@ -20,6 +20,7 @@ from arena.models import (
     Job,
     ModerationRecord,
     PairWeight,
+    RatingRound,
     Report,
     SiteConfig,
     Turn,
@@ -31,59 +32,61 @@ from inference.models import Spend
 from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteStyle
 from tests import factories
 
-WHO = ("moderator", "operator", "analyst", "superuser")
+WHO = ("moderator", "operator", "rater", "analyst", "superuser")
 
 TABLE = """
-page                       moderator  operator                    analyst  superuser
-arena.appeal               LD         -                           -        LD
-arena.auditentry           -          LD                          -        LD
-arena.ban                  LDA lift   LDA lift                    -        LDA lift
-arena.battle               LD         LD                          -        LD
-arena.contestant           -          LDAC retire                 LD       LDAC retire
-arena.gateblock            LD         -                           -        LD
-arena.job                  -          LD cancel                   LD       LD cancel
-arena.page                 -          LDAC                        -        LDAC
-arena.pageversion          -          LD                          -        LD
-arena.pairweight           -          LD                          LD       LD
-arena.reply                LD         LD                          -        LD
-arena.report               LD         -                           -        LD
-arena.siteconfig           -          LDC                         -        LDC
-arena.turn                 LD         LD                          -        LD
-arena.vote                 LD         LD                          LD       LD
-arena.voteevent            -          LD                          LD       LD
-auth.group                 -          -                           -        LDACX delete
-auth.user                  -          -                           -        LDACX delete
-datasets.release           -          LDA                         LD       LDA
-inference.adapter          -          LDACX delete,load,unload    -        LDACX delete,load,unload
-inference.deployment       -          LDACX delete,test           -        LDACX delete,test
-inference.engineendpoint   -          LDACX delete,test           -        LDACX delete,test
-inference.spend            -          LD                          -        LD
-ranking.boardsnapshot      -          LD                          LD       LD
-ranking.judgecount         -          LD                          LD       LD
-ranking.paircount          -          LD                          LD       LD
-ranking.votestyle          -          LD                          LD       LD
+page                       moderator  operator                    rater  analyst  superuser
+arena.appeal               LD         -                           -      -        LD
+arena.auditentry           -          LD                          -      -        LD
+arena.ban                  LDA lift   LDA lift                    -      -        LDA lift
+arena.battle               LD         LD                          -      -        LD
+arena.contestant           -          LDAC retire                 -      LD       LDAC retire
+arena.gateblock            LD         -                           -      -        LD
+arena.job                  -          LD cancel                   -      LD       LD cancel
+arena.page                 -          LDAC                        -      -        LDAC
+arena.pageversion          -          LD                          -      -        LD
+arena.pairweight           -          LD                          -      LD       LD
+arena.ratinground          -          LDAC close                  -      LD       LDAC close
+arena.reply                LD         LD                          -      -        LD
+arena.report               LD         -                           -      -        LD
+arena.siteconfig           -          LDC                         -      -        LDC
+arena.turn                 LD         LD                          -      -        LD
+arena.vote                 LD         LD                          -      LD       LD
+arena.voteevent            -          LD                          -      LD       LD
+auth.group                 -          -                           -      -        LDACX delete
+auth.user                  -          -                           -      -        LDACX delete
+datasets.release           -          LDA                         -      LD       LDA
+inference.adapter          -          LDACX delete,load,unload    -      -        LDACX delete,load,unload
+inference.deployment       -          LDACX delete,test           -      -        LDACX delete,test
+inference.engineendpoint   -          LDACX delete,test           -      -        LDACX delete,test
+inference.spend            -          LD                          -      -        LD
+ranking.boardsnapshot      -          LD                          -      LD       LD
+ranking.judgecount         -          LD                          -      LD       LD
+ranking.paircount          -          LD                          -      LD       LD
+ranking.votestyle          -          LD                          -      LD       LD
 """
 
 # What is pressed or opened beside the pages of rows: yes = done or shown, no = 403.
 VERBS = """
-what                       moderator  operator  analyst  superuser
-see the desk               yes        no        no       yes
-see a case                 yes        no        no       yes
-read an appeal             yes        no        no       yes
-pass a conversation        yes        no        no       yes
-pass many                  yes        no        no       yes
-answer an appeal           yes        no        no       yes
-decide a report            yes        no        no       yes
-read text of a battle      yes        no        no       yes
-void a battle              no         yes       no       yes
-void a visitor's votes     no         yes       no       yes
-ban a visitor              yes        yes       no       yes
-refit                      no         yes       no       yes
-start the back-fill        no         yes       no       yes
-wipe the demo              no         no        no       yes
-count a release            no         yes       no       yes
-recall a release           no         yes       no       yes
-see the metrics            no         yes       yes      yes
+what                       moderator  operator  rater  analyst  superuser
+see the desk               yes        no        no     no       yes
+see a case                 yes        no        no     no       yes
+read an appeal             yes        no        no     no       yes
+pass a conversation        yes        no        no     no       yes
+pass many                  yes        no        no     no       yes
+answer an appeal           yes        no        no     no       yes
+decide a report            yes        no        no     no       yes
+read text of a battle      yes        no        no     no       yes
+void a battle              no         yes       no     no       yes
+void a visitor's votes     no         yes       no     no       yes
+ban a visitor              yes        yes       no     no       yes
+refit                      no         yes       no     no       yes
+start the back-fill        no         yes       no     no       yes
+wipe the demo              no         no        no     no       yes
+count a release            no         yes       no     no       yes
+recall a release           no         yes       no     no       yes
+see the metrics            no         yes       no     yes      yes
+judge battles              no         no        yes    no       yes
 """
 SIGNS = ("Are you sure", "messagelist", "<h1>Test reply")
 SHORT = {"delete_selected": "delete", "stream_a_test_reply": "test"}
@@ -112,6 +115,7 @@ def site(db: None, valkey: object, monkeypatch: pytest.MonkeyPatch) -> None:
     Spend.objects.create(endpoint=factories.endpoint(), day="2026-11-25")
     factories.endpoint("unused")
     Job.objects.create(kind="export", arguments={"_task": "t", "_queue": "export"})
+    RatingRound.objects.create(name="one", seed=1)
     Release.objects.create(
         name="one", policy="1", licence="CC-BY-4.0", state="published", published_at=battle.created_at
     )
@@ -222,6 +226,7 @@ def press(client: Client, what: str) -> bool:
         "see a case": f"/desk/waiting/{battle.pk}/",
         "read an appeal": f"/desk/appeals/{appeal.pk}/",
         "see the metrics": "/metrics",
+        "judge battles": "/rate/",
     }
     if what in gets:
         return client.get(gets[what], REMOTE_ADDR="203.0.113.9").status_code == 200

@@ -38,6 +38,7 @@ USERS = {
         "datasets/rows.py": "the columns of an admitted conversation",
         "datasets/changes.py": "asks for reasons only",
         "datasets/preview.py": "the first rows of a release, admitted again when they are shown",
+        "datasets/rating/drawing.py": "which battle a rater may be shown, asked anew for every page",
     },
     "arena/views/scene.py": {
         "arena/views/battle.py": "the owner (`access.owned`)",

@@ -6,11 +6,12 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from arena.models import Conversation, GateBlock, Job, Report
+from arena.models import Conversation, GateBlock, Job, RatingRound, Report
 from arena.operations import heartbeat, snapshot
 from datasets.models import Release
 from tests.arena.operations.help import told as figures
 from tests.arena.views_help import Person, url
+from tests.datasets import rows
 from tests.translations.visits import Visit, appealed, released
 
 
@@ -80,6 +81,21 @@ def login_refused(person: Person) -> HttpResponse:
     return answer
 
 
+def rating(state: str) -> Visit:
+    """No round, a list of rounds, a battle to judge, and a round without one."""
+
+    def visit(person: Person) -> HttpResponse:
+        client = staff("rater")
+        if state == "none":
+            return client.get("/rate/")
+        round = RatingRound.objects.create(name="7", seed=7, guide="7")
+        if state == "battle":
+            rows.releasable(prompt="7", a="7", b="77")
+        return client.get("/rate/" if state == "rounds" else reverse("rate_round", args=[round.pk]))
+
+    return visit
+
+
 def operations(state: str) -> Visit:
     """/ops before the first tick, with something of everything, and long after the last tick."""
 
@@ -109,6 +125,10 @@ DESK: list[tuple[str, str, Visit]] = [
     ("desk_case", "blocked", desk("blocked/", case=True)),
     ("desk_case", "waiting", desk("waiting/", case=True)),
     ("sign_in", "refused", login_refused),
+    ("rate", "none", rating("none")),
+    ("rate", "rounds", rating("rounds")),
+    ("rate_round", "battle", rating("battle")),
+    ("rate_round", "empty", rating("empty")),
 ]
 ADMIN: list[tuple[str, str, Visit]] = [
     ("admin", "index", lambda _: operator().get("/admin/")),

@@ -23,7 +23,7 @@ Visit = Callable[[Person], HttpResponse]
 NO_PAGE = {
     *("start_battle", "send", "stop", "retry", "vote", "rematch", "share", "unshare", "report", "appeal"),
     *("board_download", "wipe_demo", "set_language", "healthz", "readyz", "metrics", "desk_decide", "desk_pass", None),
-    *("export", "publishing", "removals", "release_file"),
+    *("export", "publishing", "removals", "release_file", "rate_label", "rate_take_back"),
 }
 
 
