@@ -13,7 +13,9 @@ import numpy as np
 from ranking import board_format, method
 from ranking.board_format import Model, State, Why
 from ranking.estimators import bootstrap
-from ranking.estimators.bradley_terry import Floats, Standing, fit, ranked_group, to_rating
+from ranking.estimators.bradley_terry import fit, to_rating
+from ranking.estimators.connectivity import Standing, ranked_group
+from ranking.estimators.tally import Floats, Pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,15 @@ class Table:
     @property
     def battles(self) -> Floats:
         return np.asarray(self.wins + self.wins.T + self.ties)
+
+    def pairs(self, members: np.ndarray | None = None) -> Pairs:
+        """The pairs that have met; among `members` (positions) only, numbered in their order."""
+        chosen = np.arange(len(self.models)) if members is None else members
+        square = np.ix_(chosen, chosen)
+        wins, ties = self.wins[square], self.ties[square]
+        first, second = np.nonzero(np.triu(wins + wins.T + ties))
+        won, lost, tied = wins[first, second], wins[second, first], ties[first, second]
+        return Pairs(len(chosen), first, second, won, lost, tied, np.zeros(len(first)))
 
 
 def tabulate(cells: Iterable[Cell]) -> Table:
@@ -75,7 +86,7 @@ def rank_bounds(lower: Floats, upper: Floats) -> tuple[np.ndarray, np.ndarray]:
 def build(cells: Iterable[Cell], seed: int, replicates: int = method.REPLICATES) -> dict[str, Any]:
     """The whole board as JSON; `state` is empty, too_few (no two models can be fitted together) or fitted."""
     table = tabulate(cells)
-    group = ranked_group(table.points)
+    group = ranked_group(table.pairs())
     fitted = _fit(table, group.members, seed, replicates)
     rows = [_row(table, i, group.standing[i], fitted.get(i)) for i in range(len(table.models))]
     rows.sort(key=lambda row: (row.rank is None, row.rank or 0, -(row.rating or 0.0), row.model))
@@ -110,11 +121,12 @@ def _fit(table: Table, members: np.ndarray, seed: int, replicates: int) -> dict[
     """Figures of the ranked group by position; {} when no two models can be fitted together."""
     if not len(members):
         return {}
-    square = np.ix_(members, members)
-    theta = fit(table.points[square])
-    ends = bootstrap.intervals(table.wins[square], table.ties[square], theta, seed, replicates)
-    best, worst = rank_bounds(ends.lower, ends.upper)
-    figures = zip(to_rating(theta), to_rating(ends.lower), to_rating(ends.upper), best, worst, strict=True)
+    pairs = table.pairs(members)
+    theta = fit(pairs).theta
+    drawn = bootstrap.multinomial(pairs, theta, seed, replicates)
+    lower, upper = bootstrap.percentiles(drawn.thetas)
+    best, worst = rank_bounds(lower, upper)
+    figures = zip(to_rating(theta), to_rating(lower), to_rating(upper), best, worst, strict=True)
     return {
         int(member): {
             "rating": float(rating),
@@ -122,7 +134,7 @@ def _fit(table: Table, members: np.ndarray, seed: int, replicates: int) -> dict[
             "upper": float(high),
             "rank": int(top),
             "rank_worst": int(bottom),
-            "helped": ends.helped,
+            "helped": drawn.helped,
         }
         for member, (rating, low, high, top, bottom) in zip(members, figures, strict=True)
     }

@@ -1,70 +1,95 @@
-"""Percentile intervals by a multinomial bootstrap of the stored pair-outcome counts. Pure numpy, no Django.
+"""Bootstrap of stored counts: every replicate is a fit of resampled votes, in the mean-zero gauge. No Django.
 
-A replicate draws as many battles as the data hold, with replacement, from the cells (pair, outcome); only counts are
-touched, so the cost does not depend on the number of votes. Every replicate is fitted in the mean-zero gauge.
+`multinomial` resamples battles, `poisson` lets their number vary, `clustered` resamples judges (battles of one judge are not
+independent). Only counts are touched, so the cost does not depend on the number of votes (`clustered`: on the judges' rows).
+The same data, order of models and seed give the same replicates.
 
 A replicate may have no finite estimate (a model that happened to take every point, or none). Rule: to such a replicate, and
-to no other, half a virtual battle that ended in a tie is added for every pair that has met in the data. `Intervals.helped` says
-how many needed it; the board warns when they are many, because their ends of the interval then come from the rule.
+to no other, half a virtual battle that ended in a tie is added for every pair that has met in the data. `Replicates.helped`
+says how many needed it; the board warns when they are many, because their ends of the interval then come from the rule.
+
+Kept from Chatbot Arena (arXiv 2403.04132, section 4.1 and appendix): resampling, percentiles. Different: counts instead of
+rows, all replicates iterated together (`chord`), no pinned model, a stated rule instead of a ridge.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ranking.estimators.bradley_terry import Floats, fit_many, strongly_connected
+from ranking.estimators import connectivity
+from ranking.estimators.bradley_terry import information, newton, pseudo_inverse
+from ranking.estimators.chord import Chord
+from ranking.estimators.judges import JudgeTally
+from ranking.estimators.poisson_tables import Single
+from ranking.estimators.resampling import Judges, Multinomial, Poisson, Sampler
+from ranking.estimators.tally import Bools, Floats, Pairs
 from ranking.method import CONFIDENCE, REPLICATES, VIRTUAL_BATTLE
 
-REPLICATE_TOLERANCE = 1e-8  # logits; 2e-6 rating points
-CHUNK_FLOATS = 1 << 20  # bounds the temporary arrays: about 8 MB each, whatever the number of models
+CHUNK_BYTES = 48 << 20  # of the drawn outcomes of replicates that are worked on together; bounds the memory
+NEWTON_TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Intervals:
-    """`lower` and `upper`: (K,) logits in the mean-zero gauge; `helped`: replicates that needed the virtual battles."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Replicates:
+    """`thetas`: (B, K) logits, each row with mean zero; `helped`: replicates that needed the virtual battles.
 
-    lower: Floats
-    upper: Floats
-    helped: int
-
-
-def intervals(wins: Floats, ties: Floats, theta: Floats, seed: int, replicates: int = REPLICATES) -> Intervals:
-    """95 % percentile intervals (linear quantiles) of a strongly connected group.
-
-    `wins[i, j]`: battles that i won outright against j; `ties`: symmetric counts of ties; `theta`: their estimate, where
-    the replicates start. The same seed and the same order of models give the same intervals.
+    `by_newton`: replicates that chord iteration did not settle in its bounds, and that Newton fitted.
     """
-    thetas, helped = replicate(wins, ties, theta, seed, replicates)
-    tail = (1.0 - CONFIDENCE) / 2.0
+
+    thetas: Floats
+    helped: int
+    by_newton: int
+
+
+def multinomial(pairs: Pairs, theta: Floats, seed: int, replicates: int = REPLICATES) -> Replicates:
+    """As many battles as the data hold, with replacement. `pairs`: strongly connected; `theta`: (K,) their estimate."""
+    return replicate(pairs, theta, Multinomial(pairs, seed), replicates)
+
+
+def poisson(pairs: Pairs, theta: Floats, seed: int, replicates: int = REPLICATES) -> Replicates:
+    """A Poisson number of each outcome of each pair."""
+    return replicate(pairs, theta, Poisson(pairs, seed), replicates)
+
+
+def clustered(tally: JudgeTally, theta: Floats, seed: int, replicates: int = REPLICATES) -> Replicates:
+    """As many judges as there are, with replacement, each with all of their battles."""
+    pairs = tally.tally().pairs()
+    return replicate(pairs, theta, Judges(tally, pairs, seed), replicates)
+
+
+def percentiles(thetas: Floats, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
+    """(B, K) -> (K,) lower and (K,) upper ends: linear quantiles of the replicates."""
+    tail = (1.0 - confidence) / 2.0
     lower, upper = np.quantile(thetas, [tail, 1.0 - tail], axis=0)
-    return Intervals(lower, upper, helped)
+    return lower, upper
 
 
-def replicate(wins: Floats, ties: Floats, theta: Floats, seed: int, replicates: int) -> tuple[Floats, int]:
-    """(replicates, K) thetas and how many needed the virtual battles."""
-    rng, k = np.random.default_rng(seed), len(wins)
-    first, second = np.nonzero(np.triu(wins + wins.T + ties))
-    cells = np.concatenate([wins[first, second], wins[second, first], ties[first, second]])
-    filled = np.flatnonzero(cells)
-    total = int(cells.sum())
-    size = max(1, CHUNK_FLOATS // (k * k))
-    thetas, helped = np.empty((replicates, k)), 0
+def replicate(pairs: Pairs, theta: Floats, sampler: Sampler, replicates: int) -> Replicates:
+    """Fits `replicates` draws of `sampler`; raises NotConverged where `pairs` are not connected."""
+    chord = Chord(pairs, theta, pseudo_inverse(information(pairs, theta)))
+    certificate = connectivity.spanning_pairs(pairs)
+    size = max(1, CHUNK_BYTES // (12 * len(pairs.first)))
+    thetas, helped, by_newton = np.empty((replicates, pairs.size)), 0, 0
     for begin in range(0, replicates, size):
-        count = min(size, replicates - begin)
-        drawn = np.zeros((count, len(cells)))
-        drawn[:, filled] = rng.multinomial(total, cells[filled] / total, size=count)
-        points = _points(drawn, first, second, k)
-        lost = ~strongly_connected(points)
-        points[lost] += VIRTUAL_BATTLE / 2 * (wins + wins.T + ties > 0)
-        helped += int(lost.sum())
-        thetas[begin : begin + count] = fit_many(points, theta, REPLICATE_TOLERANCE)
-    return thetas, helped
+        chunk = slice(begin, min(begin + size, replicates))
+        up, down = sampler.draw(chunk.stop - begin)
+        virtual = np.where(_estimable(pairs, up, down, certificate), 0.0, VIRTUAL_BATTLE)
+        thetas[chunk], settled = chord.solve(up, down, virtual)
+        for row in np.flatnonzero(~settled):
+            won, lost = (side[:, row].astype(np.float64) + virtual[row] / 2 for side in (up, down))
+            thetas[begin + row], _ = newton(pairs.first, pairs.second, won, lost, theta, NEWTON_TOLERANCE)
+        helped, by_newton = helped + int((virtual > 0).sum()), by_newton + int((~settled).sum())
+    return Replicates(thetas, helped, by_newton)
 
 
-def _points(drawn: Floats, first: np.ndarray, second: np.ndarray, k: int) -> Floats:
-    """(B, 3 * pairs) drawn outcomes -> (B, K, K) points taken by row from column."""
-    won, lost, tied = np.split(drawn, 3, axis=1)
-    points = np.zeros((len(drawn), k, k))
-    points[:, first, second] = won + tied / 2
-    points[:, second, first] = lost + tied / 2
-    return points
+def _estimable(pairs: Pairs, up: Single, down: Single, certificate: np.ndarray | None) -> Bools:
+    """(B,): has the replicate a finite estimate? Most boards show it on the certificate's few pairs."""
+    if certificate is None:
+        sure = np.zeros(up.shape[1], bool)
+    else:
+        sure = ((up[certificate] > 0) & (down[certificate] > 0)).all(axis=0)
+    for row in np.flatnonzero(~sure):
+        sure[row] = connectivity.strongly_connected(
+            pairs.size, pairs.first, pairs.second, up[:, row] > 0, down[:, row] > 0
+        )
+    return sure

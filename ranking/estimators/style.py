@@ -23,9 +23,10 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 
 from ranking.estimators import bradley_terry
-from ranking.estimators.bradley_terry import Group, NotConverged, ranked_group
+from ranking.estimators.bradley_terry import NotConverged
+from ranking.estimators.connectivity import Group, ranked_group
 from ranking.estimators.style_rows import Chunk, Rows, gather
-from ranking.estimators.tally import Floats
+from ranking.estimators.tally import Floats, Pairs
 
 SETTLED = 1e-7  # the last Newton step in logits; the error that it leaves is of the order of its square
 MAX_ITERATIONS = 100
@@ -128,7 +129,7 @@ def control(
     separate the outcomes (then no finite maximum exists).
     """
     rows = gather(models, names, chunks)
-    group = ranked_group(rows.points)
+    group = ranked_group(Pairs.of_points(rows.points))
     return group, fit(rows.select(group.members), centred=centred, position=position) if len(group.members) else None
 
 
@@ -136,7 +137,7 @@ def fit(rows: Rows, *, centred: bool = False, position: bool = False) -> Style:
     """Strongly connected rows -> estimate and sandwich. Raises NotConverged, also for covariates that separate the outcomes."""
     design, dropped = _design(rows, centred, position)
     k = rows.size
-    estimate = np.concatenate([bradley_terry.fit(rows.points), np.zeros(design.width)])
+    estimate = np.concatenate([bradley_terry.fit(Pairs.of_points(rows.points)).theta, np.zeros(design.width)])
     largest = np.array([_largest(design, f) for f in range(design.width)])
     for _round in range(MAX_ITERATIONS):
         gradient, information = _slope(design, estimate)

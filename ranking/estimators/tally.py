@@ -59,6 +59,13 @@ class Pairs:
     tied: Floats
     both_bad: Floats
 
+    @classmethod
+    def of_points(cls, points: Floats) -> "Pairs":
+        """(K, K) points of row against column, for methods that ask only for points: they count as wins."""
+        first, second = np.nonzero(np.triu(points + points.T, 1))
+        nothing = np.zeros(len(first))
+        return cls(len(points), first, second, points[first, second], points[second, first], nothing, nothing)
+
     @property
     def battles(self) -> Floats:
         return self.won + self.lost + self.tied + self.both_bad
@@ -67,6 +74,11 @@ class Pairs:
     def points(self) -> Floats:
         """(P,) points of `first`: a tie is half a win for each, and "both bad" is a tie."""
         return self.won + (self.tied + self.both_bad) / 2
+
+    @property
+    def points_against(self) -> Floats:
+        """(P,) points of `second`."""
+        return self.lost + (self.tied + self.both_bad) / 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,12 +178,15 @@ class Tally:
         sides, ends = np.divmod(rest, OUTCOMES)
         return cls(models, pair // size, pair % size, sides == 0, ends, *sums[filled].T.copy())
 
-    def pairs(self) -> Pairs:
-        """Sides pooled: what Bradley-Terry and the tie models without a first-position term need."""
+    def pairs(self, reweighted: bool = False) -> Pairs:
+        """Sides pooled: what Bradley-Terry and the tie models without a first-position term need.
+
+        `reweighted`: each battle counts 1 / P, P being the probability that its pair was drawn with (paper eq. 7).
+        """
         keys = self.first * self.size + self.second
         met, place = np.unique(keys, return_inverse=True)
         ended = np.zeros((OUTCOMES, len(met)))
-        np.add.at(ended, (self.outcome, place), self.count)
+        np.add.at(ended, (self.outcome, place), self.inverse_p if reweighted else self.count)
         first, second = np.divmod(met, max(self.size, 1))
         return Pairs(self.size, first, second, ended[0], ended[1], ended[2], ended[3])
 

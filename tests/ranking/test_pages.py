@@ -14,10 +14,11 @@ from pytest_django import DjangoAssertNumQueries
 from arena import clock
 from arena.models import Contestant, SiteConfig, contestants
 from ranking import plots, published, rendered
-from ranking.estimators.bootstrap import intervals
+from ranking.estimators.bootstrap import multinomial, percentiles
 from ranking.estimators.bradley_terry import fit, to_rating
 from ranking.models import BoardSnapshot
 from tests.ranking import rows
+from tests.ranking.estimators.simulated import pairs_of
 from tests.ranking.pages import publish, refit_and_publish, text
 
 
@@ -153,9 +154,10 @@ def test_the_json_download_is_enough_to_fit_the_board_again(client: Client) -> N
     shown = json.loads(client.get("/leaderboard.json").content)
     pairs, order = shown["pairs"], np.array(shown["pairs"]["fit_order"])
     points, ties = (np.array(pairs[name], dtype=float)[np.ix_(order, order)] for name in ("points", "ties"))
-    theta = fit(points)
-    ends = intervals(points - ties / 2, ties, theta, shown["seed"])
-    for figure, value in (("rating", theta), ("lower", ends.lower), ("upper", ends.upper)):
+    counted = pairs_of(points - ties / 2, ties)
+    theta = fit(counted).theta
+    lower, upper = percentiles(multinomial(counted, theta, shown["seed"]).thetas)
+    for figure, value in (("rating", theta), ("lower", lower), ("upper", upper)):
         assert [shown["models"][i][figure] for i in order] == pytest.approx(to_rating(value).tolist(), abs=1e-9)
 
 

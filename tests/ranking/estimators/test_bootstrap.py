@@ -1,4 +1,4 @@
-"""Intervals: reproducible, wide enough in simulation, close to a peer's on real votes, and a stated rule where none exists."""
+"""Replicates: reproducible, each a fit of its own votes, wide enough in simulation, a stated rule where none exists, fast."""
 
 import json
 import time
@@ -6,80 +6,99 @@ import time
 import numpy as np
 import pytest
 
-from ranking.board import rank_bounds
-from ranking.estimators import bootstrap
+from ranking.estimators import bootstrap, bradley_terry, chord
 from ranking.estimators.bradley_terry import PER_LOGIT, fit, to_rating
+from ranking.estimators.judges import JudgeTally
+from ranking.estimators.resampling import Multinomial
+from ranking.estimators.tally import Pairs, Tally
 from tests.ranking import real_votes
+from tests.ranking.estimators.simulated import davidson, even, pairs_of, skewed
 
 
-def vote(
-    rng: np.random.Generator, theta: np.ndarray, per_pair: int, ties: float = 0.2
-) -> tuple[np.ndarray, np.ndarray]:
-    """(K, K) wins and symmetric ties of `per_pair` simulated battles per pair; a tie is as likely from either side."""
-    k = len(theta)
-    wins, drawn = np.zeros((k, k)), np.zeros((k, k))
-    for i, j in zip(*np.triu_indices(k, 1), strict=True):
-        chance = 1 / (1 + np.exp(theta[j] - theta[i]))
-        slack = ties * min(chance, 1 - chance)  # half a win each keeps the expectation of the points
-        counts = rng.multinomial(per_pair, [chance - slack / 2, 1 - chance - slack / 2, slack])
-        wins[i, j], wins[j, i], drawn[i, j] = counts
-        drawn[j, i] = counts[2]
-    return wins, drawn
+def board(seed: int, size: int, per_pair: int) -> tuple[Pairs, np.ndarray]:
+    pairs = davidson(np.random.default_rng(seed), np.linspace(-1, 1, size), even(size, per_pair))
+    return pairs, fit(pairs).theta
 
 
-def test_the_same_seed_gives_the_same_intervals_and_another_seed_does_not() -> None:
-    wins, ties = vote(np.random.default_rng(3), np.linspace(-1, 1, 5), 40)
-    theta = fit(wins + ties / 2)
-    first, again, other = (bootstrap.intervals(wins, ties, theta, seed) for seed in (7, 7, 8))
-    assert np.array_equal(first.lower, again.lower) and np.array_equal(first.upper, again.upper)
-    assert not np.array_equal(first.lower, other.lower)
-    assert np.all(first.lower < theta) and np.all(theta < first.upper)
-    assert first.helped == 0
+def test_the_same_seed_gives_the_same_replicates_and_another_seed_does_not() -> None:
+    pairs, theta = board(3, 5, 40)
+    first, again, other = (bootstrap.multinomial(pairs, theta, seed) for seed in (7, 7, 8))
+    assert np.array_equal(first.thetas, again.thetas) and not np.array_equal(first.thetas, other.thetas)
+    lower, upper = bootstrap.percentiles(first.thetas)
+    assert np.all(lower < theta) and np.all(theta < upper)
+    assert (first.helped, first.by_newton, first.thetas.shape) == (0, 0, (1000, 5))
+    assert np.abs(first.thetas.mean(axis=1)).max() < 1e-12
 
 
-def test_replicates_do_not_depend_on_how_they_are_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
-    wins, ties = vote(np.random.default_rng(4), np.linspace(-1, 1, 6), 30)
-    theta = fit(wins + ties / 2)
-    whole, _ = bootstrap.replicate(wins, ties, theta, 1, 50)
-    monkeypatch.setattr(bootstrap, "CHUNK_FLOATS", 7 * 36)
-    parts, _ = bootstrap.replicate(wins, ties, theta, 1, 50)
-    assert np.allclose(whole, parts, atol=1e-7)
+@pytest.mark.parametrize(("size", "per_pair"), [(4, 50), (12, 9), (40, 3)])
+def test_every_replicate_is_a_maximum_likelihood_fit_of_its_own_votes(size: int, per_pair: int) -> None:
+    pairs, theta = board(5, size, per_pair)
+    made = bootstrap.multinomial(pairs, theta, 11, 40)
+    up, down = Multinomial(pairs, 11).draw(40)
+    assert made.helped == 0
+    for row, points, against in zip(made.thetas, up.T, down.T, strict=True):
+        alone, _ = bradley_terry.newton(pairs.first, pairs.second, points, against, np.zeros(size), 1e-12)
+        assert np.abs(row - alone).max() < 1e-8
 
 
-def test_every_replicate_is_a_maximum_likelihood_fit_of_its_own_votes() -> None:
-    wins, ties = vote(np.random.default_rng(5), np.linspace(-0.5, 0.5, 4), 50)
-    theta = fit(wins + ties / 2)
-    thetas, helped = bootstrap.replicate(wins, ties, theta, 11, 20)
-    first, second = np.triu_indices(4, 1)
-    cells = np.concatenate([wins[first, second], wins[second, first], ties[first, second]])
-    drawn = np.random.default_rng(11).multinomial(int(cells.sum()), cells / cells.sum(), size=20)
-    assert helped == 0
-    for row, counts in zip(thetas, drawn, strict=True):
-        won, lost, tied = np.split(counts, 3)
-        points = np.zeros((4, 4))
-        points[first, second], points[second, first] = won + tied / 2, lost + tied / 2
-        assert np.allclose(row, fit(points), atol=1e-7)
+def test_a_replicate_that_the_chord_does_not_settle_is_fitted_by_newton(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs, theta = board(4, 8, 12)
+    settled = bootstrap.multinomial(pairs, theta, 2, 60)
+    monkeypatch.setattr(chord, "ROUNDS", 2)
+    forced = bootstrap.multinomial(pairs, theta, 2, 60)
+    assert (settled.by_newton, forced.by_newton) == (0, 60)
+    assert np.abs(forced.thetas - settled.thetas).max() < 1e-8
+
+
+def test_memory_is_bounded_by_working_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs, theta = board(4, 6, 30)
+    sizes: list[int] = []
+    draw = Multinomial.draw
+    monkeypatch.setattr(Multinomial, "draw", lambda self, count: sizes.append(count) or draw(self, count))
+    monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 7 * 12 * 15)
+    made = bootstrap.multinomial(pairs, theta, 1, 50)
+    assert sizes == [7] * 7 + [1] and made.thetas.shape == (50, 6) and np.isfinite(made.thetas).all()
 
 
 def test_a_replicate_without_an_estimate_gets_half_a_virtual_battle_per_pair() -> None:
     """One loss in ten: about a third of the resamples lose it. The bound is then log(10.25 / 0.25) apart, not infinite."""
-    wins = np.array([[0.0, 9.0], [1.0, 0.0]])
-    ties = np.zeros((2, 2))
-    thetas, helped = bootstrap.replicate(wins, ties, fit(wins), 1, 1000)
-    assert 250 < helped < 450
-    assert np.isfinite(thetas).all()
-    assert np.ptp(thetas, axis=1).max() == pytest.approx(np.log(10.25 / 0.25), abs=1e-6)
+    pairs = pairs_of(np.array([[0.0, 9.0], [1.0, 0.0]]))
+    made = bootstrap.multinomial(pairs, fit(pairs).theta, 1, 1000)
+    assert 250 < made.helped < 450
+    assert np.isfinite(made.thetas).all()
+    assert np.ptp(made.thetas, axis=1).max() == pytest.approx(np.log(10.25 / 0.25), abs=1e-6)
 
 
-def test_nominal_coverage_in_simulation() -> None:
-    """200 boards of 5 models: 95 % of 1000 intervals, give or take 3 standard errors and the bootstrap's small bias."""
-    rng, theta = np.random.default_rng(6), np.linspace(-0.8, 0.8, 5)
-    inside = []
-    for board in range(200):
-        wins, ties = vote(rng, theta, 60)
-        ends = bootstrap.intervals(wins, ties, fit(wins + ties / 2), seed=board, replicates=400)
-        inside.append((ends.lower <= theta) & (theta <= ends.upper))
-    assert 0.925 <= np.mean(inside) <= 0.975
+def test_a_board_that_hangs_by_wins_in_a_ring_is_resampled_too() -> None:
+    """No pair whose models took points from each other: no cheap certificate, so every replicate is searched."""
+    ring = np.zeros((4, 4))
+    ring[[0, 1, 2, 3], [1, 2, 3, 0]] = 3.0
+    pairs = pairs_of(ring)
+    made = bootstrap.poisson(pairs, fit(pairs).theta, 1, 400)
+    assert 0.1 < made.helped / 400 < 0.3  # 1 - (1 - e^-3)^4 = 0.18
+    assert np.isfinite(made.thetas).all()
+
+
+def test_poisson_and_multinomial_agree_in_their_spread() -> None:
+    pairs, theta = board(9, 10, 60)
+    spread = [law(pairs, theta, 5, 4000).thetas.std(axis=0) for law in (bootstrap.poisson, bootstrap.multinomial)]
+    assert np.abs(spread[0] / spread[1] - 1).max() < 0.06
+
+
+def test_judges_who_repeat_themselves_widen_the_clustered_interval_only() -> None:
+    """Every judge votes the same battle four times: sqrt(4) times the spread, which the battle-level bootstrap misses."""
+    rng = np.random.default_rng(8)
+    a, b = rng.integers(0, 3, 1500), rng.integers(3, 6, 1500)
+    outcome = rng.integers(0, 3, 1500)
+    four = [np.repeat(column, 4) for column in (a, b, outcome, np.arange(1500))]
+    tally = JudgeTally.of_battles("abcdef", *four)
+    pairs = tally.tally().pairs()
+    theta = fit(pairs).theta
+    judges, battles = bootstrap.clustered(tally, theta, 1).thetas, bootstrap.multinomial(pairs, theta, 1).thetas
+    assert np.median(judges.std(axis=0) / battles.std(axis=0)) == pytest.approx(2.0, rel=0.06)
+    once = Tally.of_battles("abcdef", a, b, outcome).pairs()
+    single = bootstrap.multinomial(once, fit(once).theta, 2).thetas
+    assert np.median(judges.std(axis=0) / single.std(axis=0)) == pytest.approx(1.0, rel=0.06)
 
 
 def test_half_widths_on_real_votes_are_those_of_a_peer() -> None:
@@ -87,19 +106,23 @@ def test_half_widths_on_real_votes_are_those_of_a_peer() -> None:
     expected = reference["llmfao_crowd"]["arena_rank_unweighted"]
     names, wins, ties = real_votes.outcomes(real_votes.file("llmfao_crowd.csv"))
     assert names == expected["competitors"]
-    theta = fit(wins + ties / 2)
+    pairs = pairs_of(wins, ties)
+    theta = fit(pairs).theta
     assert np.abs(to_rating(theta) - expected["ratings_exact_newton_mean1000"]).max() < 1e-6
-    ends, peer = bootstrap.intervals(wins, ties, theta, 1), expected["bootstrap_seed42_B1000"]
-    ratio = PER_LOGIT * (ends.upper - ends.lower) / (np.array(peer["upper_97.5"]) - peer["lower_2.5"])
+    made = bootstrap.multinomial(pairs, theta, 1)
+    lower, upper = bootstrap.percentiles(made.thetas)
+    peer = expected["bootstrap_seed42_B1000"]
+    ratio = PER_LOGIT * (upper - lower) / (np.array(peer["upper_97.5"]) - peer["lower_2.5"])
+    assert made.helped == 0
     assert 0.98 < ratio.mean() < 1.02  # two independent sets of 1000 replicates
     assert np.all((ratio > 0.85) & (ratio < 1.15))
-    best, _worst = rank_bounds(ends.lower, ends.upper)
-    assert np.abs(best - np.array(expected["rank_by_ci_overlap_tight"])).max() <= 6  # sandwich there, bootstrap here
 
 
-def test_fifty_models_take_about_a_second() -> None:
-    wins, ties = vote(np.random.default_rng(8), np.random.default_rng(9).normal(0, 0.8, 50), 80)
-    theta = fit(wins + ties / 2)
+def test_a_hundred_models_take_a_fraction_of_a_second() -> None:
+    rng = np.random.default_rng(8)
+    pairs = davidson(rng, rng.normal(0, 0.8, 100), skewed(rng, 100, 1_000_000))
+    theta = fit(pairs).theta
     begin = time.process_time()
-    bootstrap.intervals(wins, ties, theta, 1)
-    assert time.process_time() - begin < 4.0  # 0.9 s on an idle core
+    made = bootstrap.multinomial(pairs, theta, 1)
+    assert time.process_time() - begin < 3.0  # 0.5 s on an idle core
+    assert made.helped == 0

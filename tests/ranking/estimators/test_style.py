@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranking.estimators import bradley_terry, style
-from ranking.estimators.bradley_terry import PER_LOGIT, NotConverged, Standing, to_rating
+from ranking.estimators.bradley_terry import PER_LOGIT, NotConverged, to_rating
+from ranking.estimators.connectivity import Standing
 from ranking.estimators.style_rows import Chunk, Rows, contrast, fold, gather
-from ranking.estimators.tally import Outcome
+from ranking.estimators.tally import Outcome, Pairs
 from tests.ranking import real_votes
 
 NAMES = ("length", "headers")
@@ -171,7 +172,7 @@ def test_covariates_that_cannot_be_told_apart_are_dropped_with_a_reason() -> Non
 def test_without_covariates_it_is_bradley_terry() -> None:
     chunk = simulate(5, 5, 200)
     rows = gather("abcde", [], [Chunk(chunk.a, chunk.b, chunk.outcome, np.zeros((200, 0)))])
-    assert np.allclose(style.fit(rows).theta, bradley_terry.fit(rows.points), atol=1e-10)
+    assert np.allclose(style.fit(rows).theta, bradley_terry.fit(Pairs.of_points(rows.points)).theta, atol=1e-10)
     assert fold(rows).total == 200 and rows.points.sum() == 200
 
 
