@@ -71,7 +71,7 @@ def public_fits(origin: str) -> list[BoardSnapshot]:
 def _store(origin: str, rows: list[tuple[str, str, str, int]], print_now: str, **more: Any) -> BoardSnapshot:
     last = BoardSnapshot.objects.filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id").first()
     board, seed = build(rows, print_now)
-    board |= beside(origin, last.board if last else {})
+    board |= beside(origin, board, last.board if last else {})
     votes = sum(row[-1] for row in rows)
     return BoardSnapshot.objects.create(
         origin=origin, category=OVERALL, votes=votes, seed=seed, board=board, fitted_at=clock.now(), **more
@@ -105,9 +105,13 @@ def build(rows: list[tuple[str, str, str, int]], print_now: str) -> tuple[dict[s
     return {**fitted, "fingerprint": print_now}, seed
 
 
-def beside(origin: str, before: dict[str, Any]) -> dict[str, Any]:
-    """What is published with a board without being fitted; `before` is the origin's last board, {} for none."""
+def beside(origin: str, board: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """What is stored with an overall board without being part of its fit; `before` is the origin's last board, {} for none."""
+    from ranking import planning_facts
+
+    drawn = sampling_ledger.pair_chances() if origin == Origin.LIVE else {}
     return {
+        "planning": planning_facts.of(board, drawn),
         "service": service_figures.measure(origin),
         "sampling": sampling_ledger.account(origin, before.get("sampling")),
     }

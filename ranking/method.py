@@ -1,8 +1,11 @@
 """The method's figures: what the estimators use and the pages print. No numpy here, so that the web process can read them."""
 
+from math import log
+
 VERSION = 3  # of the method: a new number refits every board
 CENTRE = 1000.0  # the rating of the mean of the ranked models
 SCALE = 400.0  # points for odds of ten to one
+PER_LOGIT = SCALE / log(10.0)
 CONFIDENCE = 0.95
 REPLICATES = 1000
 VIRTUAL_BATTLE = 0.5  # per pair that has met, added as a tie to a replicate that has no estimate

@@ -89,9 +89,16 @@ class Standing:
     raw_rating: float | None
     reweighted: float | None
     drift_p: float | None
+    price_in: float | None  # per million tokens
+    price_out: float | None
+    replies: int | None  # that the next three are of; see ranking.service_figures
+    first_token_s: list[float] | None
+    tokens_per_s: list[float] | None
+    failure_rate: float | None
 
 
 FIGURES = tuple(one.name for one in fields(board_format.Model) if one.name != "model")
+SERVICE = ("replies", "first_token_s", "tokens_per_s", "failure_rate")
 PUBLIC = tuple(field.name for field in fields(Standing))
 
 
@@ -130,6 +137,9 @@ class Board:
     published_at: datetime
     rows: tuple[Row, ...]
     figures: board_format.Board
+    service: dict[str, Any] | None = None  # ranking.service_figures
+    sampling: dict[str, Any] | None = None  # ranking.sampling_ledger
+    planning: list[dict[str, Any]] | None = None  # ranking.planning_facts; operators only
 
     @property
     def origin(self) -> str:
@@ -182,7 +192,10 @@ class Shown:
     names: tuple[tuple[Any, ...], ...]
 
 
-NAMES = ("pk", "name", "slug", "codename", "anonymous_until", "visibility", "organisation", "licence", "open_weights")
+NAMES = (
+    *("pk", "name", "slug", "codename", "anonymous_until", "visibility", "organisation", "licence", "open_weights"),
+    *("price_in", "price_out"),
+)
 
 
 def shown(key: Key | None = None) -> Shown | None:
@@ -242,6 +255,8 @@ def board_of(snapshot: BoardSnapshot) -> Board:
     ids = [model.model for model in figures.models]
     named = Contestant.objects.filter(pk__in=ids).annotate(adapter_name=Subquery(_ADAPTER))
     contestants = {str(contestant.pk): contestant for contestant in named}
+    beside = _beside(snapshot)
+    measured = (beside["service"] or {}).get("models", {})
     return Board(
         snapshot=snapshot.pk,
         key=Key(snapshot.origin, snapshot.category, snapshot.controlled),
@@ -249,12 +264,25 @@ def board_of(snapshot: BoardSnapshot) -> Board:
         seed=snapshot.seed,
         fitted_at=snapshot.fitted_at,
         published_at=snapshot.published_at or snapshot.fitted_at,
-        rows=tuple(_row(place, model, contestants) for place, model in enumerate(figures.models)),
+        rows=tuple(_row(place, model, contestants, measured) for place, model in enumerate(figures.models)),
         figures=figures,
+        **beside,
     )
 
 
-def _row(place: int, model: board_format.Model, contestants: dict[str, Any]) -> Row:
+BESIDE = ("service", "sampling", "planning")
+
+
+def _beside(snapshot: BoardSnapshot) -> dict[str, Any]:
+    """What was measured, not fitted: stored with the overall board of an origin, and true of its other boards too."""
+    if Key(snapshot.origin, snapshot.category, snapshot.controlled) == Key(snapshot.origin):
+        return {name: snapshot.board.get(name) for name in BESIDE}
+    overall = BoardSnapshot.objects.published().filter(origin=snapshot.origin, category=OVERALL, controlled=False)
+    told = overall.order_by("-published_at", "-id").values_list("board__service", "board__sampling").first()
+    return dict(zip(BESIDE, (*(told or (None, None)), None), strict=True))
+
+
+def _row(place: int, model: board_format.Model, contestants: dict[str, Any], measured: dict[str, Any]) -> Row:
     contestant = contestants[model.model]
     hidden = contestant.anonymous
     return Row(
@@ -268,5 +296,8 @@ def _row(place: int, model: board_format.Model, contestants: dict[str, Any]) -> 
         open_weights=not hidden and contestant.open_weights,
         retired=not hidden and contestant.visibility == Visibility.RETIRED,
         anonymous_until=contestant.anonymous_until if hidden else None,
+        price_in=None if hidden or contestant.price_in is None else float(contestant.price_in),
+        price_out=None if hidden or contestant.price_out is None else float(contestant.price_out),
+        **{name: measured.get(model.model, {}).get(name) for name in SERVICE},
         **{name: getattr(model, name) for name in FIGURES},
     )

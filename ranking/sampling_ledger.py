@@ -91,13 +91,19 @@ def _intend(ledger: dict[str, Any], battles: int) -> None:
 
 def intended() -> dict[str, float]:
     """The chance that the next battle has the contestant in it, by id; they add up to 2. {} while nobody can be drawn."""
+    chances = Counter[str]()
+    for pair, chance in pair_chances().items():
+        for contestant in pair:
+            chances[contestant] += chance  # type: ignore[assignment]
+    return {key: float(chance) for key, chance in chances.items()}
+
+
+def pair_chances() -> dict[tuple[str, str], float]:
+    """The chance of each pair of contestants (ids) to be drawn next; they add up to 1."""
     revisions = pairing.in_the_ring()
     weights, _sampler = pairing.pair_weights(revisions)
-    total, chances = sum(weights.values()), Counter[str]()
-    for (i, j), weight in weights.items():
-        for place in (i, j):
-            chances[str(revisions[place].contestant_id)] += weight / total  # type: ignore[assignment]
-    return {key: float(chance) for key, chance in chances.items()}
+    total, ids = sum(weights.values()), [str(revision.contestant_id) for revision in revisions]
+    return {(ids[i], ids[j]): weight / total for (i, j), weight in weights.items()}
 
 
 def effective(row: dict[str, Any]) -> float | None:

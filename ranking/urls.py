@@ -9,5 +9,6 @@ urlpatterns = [
     path("leaderboard.<str:ending>", views.download, name="board_download"),
     path("leaderboard/wipe-demo/", views.wipe_demo, name="wipe_demo"),
     path("models/<slug:slug>/", views.model_page, name="model"),
+    path("ops/planner", views.plan, name="planner"),
     path("methodology", views.methodology, name="methodology"),
 ]

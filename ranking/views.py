@@ -6,9 +6,11 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
-from ranking import cards, demo, downloads, method, plots, published, rendered
+from arena.operations import access
+from ranking import cards, demo, downloads, method, planner, planner_page, plots, published, rendered
 from ranking.listing import Listing
 
 MAY_WIPE = "arena.delete_battle"
@@ -67,6 +69,20 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         context["opponents"] = cards.opponents(row, board)
         context["bar"] = plots.interval_bar(row, plots.Scale.of(board.rows, plots.BAR_WIDTH))
     return render(request, "ranking/model.html", context)
+
+
+@never_cache
+@require_safe
+def plan(request: HttpRequest) -> HttpResponse:
+    """Operators' planner, on the newest live board, published or not."""
+    if not access.may_view(request):
+        raise Http404
+    board = planner_page.newest()
+    question = planner.Question.of(request.GET, len(board.planning or []) if board else 0)
+    context: dict[str, Any] = {"board": board, "question": question, "planner": planner}
+    if board and board.planning:
+        context |= planner_page.answer(board, question)
+    return render(request, "ranking/planner.html", context)
 
 
 @require_safe

@@ -3,8 +3,8 @@
 The information of n more votes adds to that of the votes at hand: H(n) = H_0 + n H_a, where H_0 is the Bradley-Terry Hessian of
 the counts, and H_a that of one vote under an allocation (the probability of each pair to be drawn). The variance of a difference
 c = e_i - e_j is phi c' H(n)^-1 c; phi, the dispersion of the half-win score, is below 1 when there are ties (Chatbot Arena,
-arXiv 2403.04132, appendix A: the sandwich H^-1 B H^-1 with B = phi H). Kept: their model and its variance. Different: they add votes one
-by one and look again; here the future is planned from the present estimate, so the answer is as good as that estimate.
+arXiv 2403.04132, appendix A: the sandwich H^-1 B H^-1 with B = phi H). Kept: their model and its variance. Different: they add
+votes one by one and look again; here the future is planned from the present estimate, so the answer is as good as that is.
 Test: tests/ranking/estimators/test_planning.py (simulated votes reach the promised power).
 """
 
@@ -52,8 +52,8 @@ def laplacian(weights: Floats) -> Floats:
 def curves(theta: Floats, wins: Floats, ties: Floats, drawn: Floats | None, left: Ints, right: Ints) -> Curves:
     """For the pairs (left, right) of a connected group.
 
-    `drawn`: (K, K) symmetric probabilities of the pairs as the sampler draws now; above the diagonal they add up to at most 1 (the
-    rest goes to models outside). Raises numpy.linalg.LinAlgError when the models are not connected.
+    `drawn`: (K, K) symmetric probabilities of the pairs as the sampler draws now; above the diagonal they add up to at most 1
+    (the rest goes to models outside). Raises numpy.linalg.LinAlgError when the models are not connected.
     """
     size = len(theta)
     p = expit(theta[:, None] - theta[None, :])

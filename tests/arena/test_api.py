@@ -52,6 +52,7 @@ FIELDS = [
     *("standing", "rank", "rank_worst", "rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate"),
     *("both_bad", "first_rate", "rank_lower", "rank_upper", "p_first", "se", "joint_lower", "joint_upper", "battle"),
     *("quantiles", "adjacent", "raw_rating", "reweighted", "drift_p"),
+    *("price_in", "price_out", "replies", "first_token_s", "tokens_per_s", "failure_rate"),
 ]
 
 

@@ -78,7 +78,12 @@ def test_the_stored_seed_rebuilds_the_stored_board(announced: list[dict]) -> Non
         rows.ballot(models[better], models[worse], wins=7, losses=3, ties=2)
     (snapshot,) = fitting.refit()
     rebuilt = build([Cell(*row) for row in fitting.cells("live")], snapshot.seed)
-    measured = ("fingerprint", "service", "sampling")  # not fitted: the counts' mark, and what is measured beside them
+    measured = (
+        "fingerprint",
+        "service",
+        "sampling",
+        "planning",
+    )  # not fitted: the counts' mark, and what is measured beside them
     assert rebuilt | {name: snapshot.board[name] for name in measured} == snapshot.board
 
 

@@ -12,6 +12,7 @@ from datasets.models import Release
 from tests.arena.operations.help import told as figures
 from tests.arena.views_help import Person, url
 from tests.datasets import rows
+from tests.ranking import pages as boards
 from tests.translations.visits import Visit, appealed, released
 
 
@@ -111,10 +112,17 @@ def operations(state: str) -> Visit:
     return visit
 
 
+def planned(person: Person) -> HttpResponse:
+    boards.publish((1600, 1400), (1001, 999), (900, 100))
+    return operator().get("/ops/planner")
+
+
 DESK: list[tuple[str, str, Visit]] = [
     ("ops", "empty", operations("empty")),
     ("ops", "busy", operations("busy")),
     ("ops", "old", operations("old")),
+    ("planner", "empty", lambda _: operator().get("/ops/planner")),
+    ("planner", "plans", planned),
     ("desk", "home", desk()),
     ("desk_queue", "reports", desk("reports/")),
     ("desk_queue", "appeals", desk("appeals/")),
