@@ -6,7 +6,7 @@ The fit stores, for each two neighbours, how the variance of their difference fa
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp, log
 from statistics import NormalDist
 from typing import Any
@@ -79,10 +79,19 @@ class Question:
     @classmethod
     def of(cls, asked: QueryDict, pairs: int) -> "Question":
         """Anything that makes no sense is taken as the default."""
-        pair, offered = asked.get("pair", ""), {"confidence": CONFIDENCES, "power": POWERS, "least": LEASTS}
-        known = {name: str(asked[name]) for name, values in offered.items() if asked.get(name) in values}
+        pair, usual = asked.get("pair", ""), cls()
         chosen = int(pair) if pair.isascii() and pair.isdecimal() and len(pair) < 6 and int(pair) < pairs else None
-        return replace(cls(together=asked.get("together") == "1", pair=chosen), **known)
+        return cls(
+            confidence=_one_of(CONFIDENCES, asked.get("confidence"), usual.confidence),
+            power=_one_of(POWERS, asked.get("power"), usual.power),
+            least=_one_of(LEASTS, asked.get("least"), usual.least),
+            together=asked.get("together") == "1",
+            pair=chosen,
+        )
+
+
+def _one_of(offered: tuple[str, ...], asked: str | None, usual: str) -> str:
+    return asked if asked in offered else usual
 
 
 @dataclass(frozen=True, slots=True)
