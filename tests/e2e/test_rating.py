@@ -1,0 +1,88 @@
+"""An expert's quarter of an hour in a real browser: a round, a battle judged by keyboard, a skip, a phone in the dark."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils.crypto import get_random_string
+from playwright.sync_api import expect
+
+from arena.models import Battle, Consent, ExpertLabel, RatingRound, VoteEvent
+from datasets import gate
+from datasets.reasons import ADMITTED
+from tests.datasets import rows
+from tests.e2e.looks import SMALL, TOO_WIDE
+from tests.e2e.person import Person
+
+pytestmark = pytest.mark.e2e
+
+
+def releasable(by: Person, prompt: str = "") -> Battle:
+    """A battle that somebody has fought and voted on, and that passes the gate."""
+    by.ready(prompt)
+    by.vote("a")
+    battle = Battle.objects.latest("created_at")
+    Consent.objects.filter(visitor=battle.visitor).update(publish=True)
+    for message in rows.messages(battle):
+        rows.look(message)
+        rows.enrich(message)
+    assert gate.admit([battle.pk])[0].reason == ADMITTED
+    return battle
+
+
+@pytest.fixture
+def rater(newcomer: Callable[..., Person]) -> Callable[..., Person]:
+    """Makes a signed-in rater's window."""
+
+    def make(**options: object) -> Person:
+        user = User.objects.create_user(f"rater-{get_random_string(6)}", is_staff=True)
+        user.groups.add(Group.objects.get(name="rater"))
+        client = Client()
+        client.force_login(user)
+        person = newcomer(**options)
+        cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": person.stack.url}
+        person.page.context.add_cookies([cookie])  # type: ignore[list-item]
+        return person
+
+    return make
+
+
+def test_a_round_from_the_list_to_its_end(newcomer: Callable[..., Person], rater: Callable[..., Person]) -> None:
+    VoteEvent.objects.update(ranked=False)  # battles of earlier tests are not sampled
+    visitor, expert = newcomer(), rater()
+    for _ in range(2):
+        releasable(visitor)
+    page = expert.page
+    page.goto("/rate/")
+    assert expert.violations() == []
+    RatingRound.objects.create(name="Colours", seed=3, wanted=2, labels_each=1, guide="Judge the facts first.")
+    page.reload()
+    assert expert.violations() == []
+    page.click("text=Colours")
+    expect(page.locator(".guide")).to_have_text("Judge the facts first.")
+    assert expert.violations() == []
+    page.locator("button[value=b]").press("Enter")
+    expect(page.locator(".note.ok")).to_contain_text("Stored")
+    page.click("text=Skip this battle")
+    assert expert.violations() == []
+    page.click("button[value='skip:language']")
+    expect(page.locator("main")).to_contain_text("Nothing is left for you here")
+    labels = ExpertLabel.objects.order_by("created_at")
+    assert [(label.choice != "", label.skip) for label in labels] == [(True, ""), (False, "language")]
+    assert labels[0].choice == ("a" if labels[0].swapped else "b")
+    page.click("text=Take back my last label")
+    expect(page.locator("button[value=tie]")).to_be_visible()
+
+
+def test_on_a_phone_in_the_dark(newcomer: Callable[..., Person], rater: Callable[..., Person]) -> None:
+    VoteEvent.objects.update(ranked=False)
+    releasable(newcomer())
+    RatingRound.objects.create(name="Phone", seed=3)
+    expert = rater(width=375, theme="dark")
+    expert.page.goto("/rate/")
+    expert.page.click("text=Phone")
+    expect(expert.page.locator("button[value=both_bad]")).to_be_visible()
+    assert expert.violations() == []
+    assert expert.page.evaluate(SMALL) == []
+    assert expert.page.evaluate(TOO_WIDE) == 0
