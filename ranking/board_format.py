@@ -1,12 +1,10 @@
 """The board as JSON, version 2: what a fit stores in BoardSnapshot.board and what pages, API and downloads read.
 
-Models are named by their contestants' ids, and elsewhere in the board by their `place`: the position in `models`, which is the
-order of the board. A figure that could not be computed is null, and `why` says the reason under the figure's name; nothing is
-made up. `read` also takes boards of version 1, whose newer figures are null with the reason "older_method".
+No Django, no numpy. Models are named by their contestants' ids, and elsewhere in the board by their `place`: the position in
+`models`, which is the order of the board. A figure that could not be computed is null, and `why` says the reason under its name;
+nothing is made up. `read` also takes boards of version 1, whose newer figures are null with the reason "older_method".
 
-No Django and no numpy here.
-
-Levels: intervals and ranks are clustered by judge where judges are known (several votes by one person are not independent), else
+Intervals and ranks are clustered by judge where judges are known (several votes by one person are not independent), else
 battle-level; `method.level` says which. The battle-level ones, which the public log can rebuild, are always in `battle`.
 """
 
@@ -267,18 +265,9 @@ class Board(Part):
         return asdict(self)
 
 
-FIGURES: dict[str, type[Part]] = {  # of the board as a whole, each null with a reason in `why` where there is none
-    "position": Position,
-    "ties": Ties,
-    "claims": Claim,
-    "certificate": Certificate,
-    "drift": Drift,
-    "cycles": Cycles,
-    "style": Style,
-    "sure": Sure,
-    "clusters": Clusters,
-    "shrinkage": Shrinkage,
-}
+_KINDS = (Position, Ties, Claim, Certificate, Drift, Cycles, Style, Sure, Clusters, Shrinkage)
+_NAMES = ("position", "ties", "claims", "certificate", "drift", "cycles", "style", "sure", "clusters", "shrinkage")
+FIGURES: dict[str, type[Part]] = dict(zip(_NAMES, _KINDS, strict=True))  # of the board as a whole: each may be null
 
 
 def read(stored: Mapping[str, Any]) -> Board:

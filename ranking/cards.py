@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.utils.text import slugify
 
 from arena.models import Contestant, ContestantRevision
-from ranking.method import SCALE
+from ranking.matrices import expected
 from ranking.published import Board, Row
 
 
@@ -58,12 +58,6 @@ def opponents(row: Row, board: Board) -> list[Opponent]:
         if other.place != row.place and (rate := board.win_rate(row, other)) is not None
     ]
     return sorted(met, key=lambda opponent: (-opponent.battles, opponent.row.name))
-
-
-def expected(row: Row, other: Row) -> float | None:
-    if row.rating is None or other.rating is None:
-        return None
-    return float(1 / (1 + 10 ** ((other.rating - row.rating) / SCALE)))
 
 
 def revision(contestant: Contestant) -> ContestantRevision | None:

@@ -8,7 +8,7 @@ from arena.live import broadcast
 from arena.models import SiteConfig
 from arena.models.battles import Origin
 from ranking import counts
-from ranking.models import BoardSnapshot, JudgeCount, PairCount
+from ranking.models import BoardHistory, BoardSnapshot, JudgeCount, PairCount
 
 
 def wipe(actor: Actor = None) -> int:
@@ -16,6 +16,7 @@ def wipe(actor: Actor = None) -> int:
     with transaction.atomic():
         counts.take_lock()
         BoardSnapshot.objects.filter(origin=Origin.DEMO).delete()
+        BoardHistory.objects.filter(origin=Origin.DEMO).delete()
         PairCount.objects.filter(origin=Origin.DEMO).delete()
         JudgeCount.objects.filter(origin=Origin.DEMO).delete()
         removed = demo.wipe_battles()

@@ -2,21 +2,28 @@
 
 import csv
 import io
+import re
 from dataclasses import asdict
 from typing import Any
 
+from ranking import board_format
 from ranking.published import Board, Row
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 CSV_COLUMNS = (
     *("rank", "rank_worst", "name", "organisation", "licence", "open_weights", "standing"),
     *("rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate"),
+    *("both_bad", "first_rate", "se", "joint_lower", "joint_upper", "rank_lower", "rank_upper", "p_first"),
+    *("adjacent", "raw_rating", "reweighted", "drift_p"),
 )
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def filename(board: Board, ending: str) -> str:
-    return f"agon-board-{board.origin}-{board.published_at:%Y%m%dT%H%M%SZ}.{ending}"
+    """Names of origins and categories may hold characters that a file name may not."""
+    parts = [board.key.origin, board.key.category, "style" if board.key.controlled else ""]
+    which = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts if part)
+    return f"agon-board-{which}-{board.published_at:%Y%m%dT%H%M%SZ}.{ending}"
 
 
 def as_csv(board: Board) -> str:
@@ -38,15 +45,25 @@ def as_json(board: Board) -> dict[str, Any]:
     """`pairs` hold row against column in the order of `models`; wins = points - ties / 2."""
     return {
         "origin": board.origin,
+        "category": board.key.category,
+        "style": board.key.style,
         "synthetic": board.demo,
         "published": board.published_at.isoformat(),
         "votes": board.votes,
         "state": board.state,
         "method": board.method,
         "seed": board.seed,
+        "figures": {name: _plain(getattr(board.figures, name)) for name in board_format.FIGURES},
+        "why": board.figures.why,
         "models": [_model(row) for row in board.rows],
         "pairs": board.pairs,
     }
+
+
+def _plain(figure: Any) -> Any:
+    if isinstance(figure, list):
+        return [asdict(one) for one in figure]
+    return None if figure is None else asdict(figure)
 
 
 def _model(row: Row) -> dict[str, Any]:

@@ -139,3 +139,35 @@ class BoardSnapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.origin} board of {self.fitted_at:%Y-%m-%d %H:%M}"
+
+
+class BoardHistoryQuerySet(models.QuerySet["BoardHistory"]):
+    def of(self, origin: str, category: str, controlled: bool) -> "BoardHistoryQuerySet":
+        return self.filter(origin=origin, category=category, controlled=controlled)
+
+
+class BoardHistory(models.Model):
+    """What stays of a published board (`id` is its snapshot's): ratings over time, for every model in one small row.
+
+    `points`: contestant id -> [rating, lower, upper, rank, votes], see `ranking.history`.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    origin = models.CharField(max_length=60)
+    category = models.CharField(max_length=40, blank=True)
+    controlled = models.BooleanField(default=False)
+    votes = models.BigIntegerField()
+    points = models.JSONField()
+    published_at = models.DateTimeField()
+
+    objects = BoardHistoryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("history of a board")
+        verbose_name_plural = _("history of boards")
+        indexes = [
+            models.Index(fields=["origin", "category", "controlled", "-published_at"], name="board_history_order")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.origin} board of {self.published_at:%Y-%m-%d %H:%M}"

@@ -11,7 +11,7 @@ from arena.models import VoteEvent
 from arena.models.battles import Origin
 from arena.models.votes import EventKind
 from inference.models import Spend
-from ranking import planner, published
+from ranking import boards, planner, published
 from ranking.models import BoardSnapshot
 from ranking.planner import Plan, Question
 from ranking.published import Board, Row
@@ -46,7 +46,7 @@ class Line:
 
 def newest() -> Board | None:
     """The newest live board, whether it has been published yet or not."""
-    live = BoardSnapshot.objects.fits().filter(origin=Origin.LIVE, category=published.OVERALL, controlled=False)
+    live = BoardSnapshot.objects.fits().filter(origin=Origin.LIVE, category=boards.OVERALL, controlled=False)
     snapshot = live.order_by("-fitted_at", "-id").first()
     return published.board_of(snapshot) if snapshot else None
 

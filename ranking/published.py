@@ -4,7 +4,6 @@ Nothing of a contestant under a codename passes through here but the codename, i
 filters, downloads and plots all work on these rows, so that none of them can tell what the page hides.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from functools import lru_cache
@@ -14,38 +13,12 @@ from uuid import UUID
 from django.db.models import OuterRef, Subquery
 
 from arena import clock
-from arena.models import Contestant, ContestantRevision, SiteConfig
-from arena.models.battles import Origin
+from arena.models import Contestant, ContestantRevision
 from arena.models.contestants import Visibility
-from arena.models.site import BoardSource
-from ranking import board_format
+from ranking import board_format, boards
 from ranking.board_format import Ends
+from ranking.boards import Asked, Key
 from ranking.models import BoardSnapshot
-
-OVERALL = ""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
-    """Which board: of which votes, of which category ("" = all), with the effect of style taken out or not."""
-
-    origin: str
-    category: str = OVERALL
-    controlled: bool = False
-
-    @property
-    def imported(self) -> bool:
-        return self.origin.startswith("import:")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A published board in the list of boards: its newest snapshot."""
-
-    key: Key
-    snapshot: UUID
-    votes: int
-    published_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +132,7 @@ class Board:
 
     @property
     def demo(self) -> bool:
-        return self.origin == Origin.DEMO
+        return self.key.demo
 
     @property
     def ranked(self) -> tuple[Row, ...]:
@@ -176,6 +149,9 @@ class Board:
 
     def battles(self, row: Row, column: Row) -> int:
         return int(self.pairs["battles"][row.place][column.place])
+
+    def ties(self, row: Row, column: Row) -> int:
+        return int(self.pairs["ties"][row.place][column.place])
 
     def win_rate(self, row: Row, column: Row) -> float | None:
         """Points of row per battle against column; None when they have not met."""
@@ -198,41 +174,18 @@ NAMES = (
 )
 
 
-def shown(key: Key | None = None) -> Shown | None:
-    """What the site shows now of the board `key`; None when there is none. By default the one that the site opens with."""
-    entry = _choose(boards(), key)
+def shown(asked: Asked = boards.DEFAULT) -> Shown | None:
+    """What the site shows now of the board asked for; None when there is none. By default the one that the site opens with."""
+    entry = boards.choose(boards.published(), asked)
     if entry is None:
         return None
     named = Contestant.objects.annotate(adapter_name=Subquery(_ADAPTER)).order_by("pk")
     return Shown(entry.snapshot, clock.now().date(), tuple(named.values_list(*NAMES, "adapter_name")))
 
 
-def current(key: Key | None = None) -> Board | None:
+def current(asked: Asked = boards.DEFAULT) -> Board | None:
     """The board that the site shows now, read once per process as long as nothing of it changes."""
-    return board_as(state) if (state := shown(key)) else None
-
-
-def boards() -> list[Entry]:
-    """Every published board, in the order of their keys."""
-    names = ("origin", "category", "controlled")
-    newest = BoardSnapshot.objects.published().order_by(*names, "-published_at", "-id").distinct(*names)
-    rows = newest.values_list(*names, "pk", "votes", "published_at")
-    return [Entry(Key(*row[:3]), *row[3:]) for row in rows]
-
-
-def opening(entries: Iterable[Entry]) -> Entry | None:
-    """The overall board the site opens with: live, or the demo's until the first live votes (SiteConfig.board_source)."""
-    by_origin = {entry.key.origin: entry for entry in entries if entry.key == Key(entry.key.origin)}
-    live, demo, source = by_origin.get(Origin.LIVE), by_origin.get(Origin.DEMO), _source()
-    if source == BoardSource.LIVE:
-        return live
-    if source == BoardSource.DEMO:
-        return demo
-    return live if live and live.votes else demo or live
-
-
-def _choose(entries: list[Entry], key: Key | None) -> Entry | None:
-    return opening(entries) if key is None else next((entry for entry in entries if entry.key == key), None)
+    return board_as(state) if (state := shown(asked)) else None
 
 
 @lru_cache(maxsize=4)
@@ -240,10 +193,6 @@ def board_as(state: Shown) -> Board | None:
     """None for a snapshot that has just been removed."""
     snapshot = BoardSnapshot.objects.filter(pk=state.snapshot).first()
     return board_of(snapshot) if snapshot else None
-
-
-def _source() -> str:
-    return SiteConfig.objects.values_list("board_source", flat=True).first() or BoardSource.AUTO
 
 
 _ADAPTER = ContestantRevision.objects.filter(contestant=OuterRef("pk"), current=True).values("adapter_id")[:1]
@@ -259,7 +208,7 @@ def board_of(snapshot: BoardSnapshot) -> Board:
     measured = (beside["service"] or {}).get("models", {})
     return Board(
         snapshot=snapshot.pk,
-        key=Key(snapshot.origin, snapshot.category, snapshot.controlled),
+        key=Key.of(snapshot),
         votes=snapshot.votes,
         seed=snapshot.seed,
         fitted_at=snapshot.fitted_at,
@@ -275,9 +224,11 @@ BESIDE = ("service", "sampling", "planning")
 
 def _beside(snapshot: BoardSnapshot) -> dict[str, Any]:
     """What was measured, not fitted: stored with the overall board of an origin, and true of its other boards too."""
-    if Key(snapshot.origin, snapshot.category, snapshot.controlled) == Key(snapshot.origin):
+    if Key.of(snapshot) == Key(snapshot.origin):
         return {name: snapshot.board.get(name) for name in BESIDE}
-    overall = BoardSnapshot.objects.published().filter(origin=snapshot.origin, category=OVERALL, controlled=False)
+    overall = BoardSnapshot.objects.published().filter(
+        origin=snapshot.origin, category=boards.OVERALL, controlled=False
+    )
     told = overall.order_by("-published_at", "-id").values_list("board__service", "board__sampling").first()
     return dict(zip(BESIDE, (*(told or (None, None)), None), strict=True))
 

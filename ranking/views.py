@@ -11,6 +11,7 @@ from django.views.decorators.http import conditional_page, require_POST, require
 
 from arena.operations import access
 from ranking import cards, demo, downloads, method, planner, planner_page, plots, published, rendered
+from ranking.boards import Asked
 from ranking.listing import Listing
 
 MAY_WIPE = "arena.delete_battle"
@@ -29,7 +30,7 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def download(request: HttpRequest, ending: str) -> HttpResponse:
-    board = published.current()
+    board = published.current(Asked.of(request.GET))
     if board is None or ending not in downloads.FORMATS:
         raise Http404
     if ending == "json":

@@ -16,7 +16,7 @@ from django.db import transaction
 from arena import clock
 from arena.live import broadcast
 from arena.models.battles import Origin
-from ranking import counts
+from ranking import counts, history
 from ranking.models import BoardSnapshot
 from ranking.votelog import schedule
 from ranking.votelog.models import PublishingState
@@ -84,4 +84,5 @@ def _publish_live(moment: datetime) -> list[BoardSnapshot]:
 def _mark(snapshot: BoardSnapshot, moment: datetime) -> None:
     snapshot.published_at = moment
     snapshot.save(update_fields=["published_at"])
+    history.keep(snapshot)
     log.info("published the %s board: %d votes", snapshot.origin, snapshot.votes)

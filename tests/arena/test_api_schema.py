@@ -52,6 +52,12 @@ def test_real_rows_are_what_the_document_says(api: schemathesis.BaseSchema) -> N
     by_name = {operation.label: operation for operation in operations(api)}
     board = by_name["GET /api/v1/leaderboard"].Case().call_and_validate().json()
     assert [model["name"] for model in board["models"] if model["anonymous_until"]] == ["Olive Branch"]
+    boards = by_name["GET /api/v1/leaderboard/boards"].Case().call_and_validate().json()["boards"]
+    assert [(one["origin"], one["category"], one["style"]) for one in boards] == [("live", "", "off")]
+    series = by_name["GET /api/v1/leaderboard/history"].Case(query={"model": ["olive-branch"]}).call_and_validate()
+    assert [len(one["points"]) for one in series.json()["series"]] == [1]
+    pairs = by_name["GET /api/v1/leaderboard/pairs"].Case(query={"limit": 3}).call_and_validate().json()
+    assert len(pairs["battles"]) == 3
     listed = by_name["GET /api/v1/releases"].Case(query={"limit": 1, "offset": 1}).call_and_validate().json()
     assert (listed["count"], [one["name"] for one in listed["releases"]]) == (2, ["first"])
     one = by_name["GET /api/v1/releases/{name}"]
