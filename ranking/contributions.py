@@ -6,7 +6,7 @@ from uuid import UUID
 
 from arena.models import Choice, VoteEvent
 from arena.models.votes import EventKind
-from ranking.cells import JudgeKey, PairKey
+from ranking.cells import JudgeChanges, JudgeKey, PairChanges, PairKey
 
 OVERALL = ""  # the category that every vote is in
 
@@ -58,3 +58,13 @@ def counted(events: Iterable[VoteEvent]) -> Counted | None:
 def latest_flag(kinds: Iterable[str]) -> str | None:
     """The last of FLAG and UNFLAG among the kinds of a vote's events in their order."""
     return next((kind for kind in reversed(list(kinds)) if kind in (EventKind.FLAG, EventKind.UNFLAG)), None)
+
+
+def change(pairs: PairChanges, judges: JudgeChanges, sign: int, vote: Counted) -> None:
+    """Add one vote to the changes of both tables (sign 1), or take it away (-1)."""
+    for key in vote.pairs():
+        cell = pairs[key]
+        cell[0] += sign
+        cell[1] += sign / vote.probability
+        cell[2] += sign / vote.probability**2
+    judges[vote.judge()] += sign

@@ -1,4 +1,4 @@
-"""absorb(): the only writer of pair-outcome counts and of counts per judge.
+"""absorb(): the only writer of pair-outcome counts, of counts per judge and of the vote log.
 
 A vote's events are the truth; what a vote adds to the counts is a function of the set of its events that were absorbed
 (`contributions.counted`). A batch of new events therefore changes the counts by what all events add less what the earlier ones
@@ -9,6 +9,7 @@ late commits.
 One absorber at a time (advisory lock, held to the end of the batch's transaction); a crash leaves the whole batch for the next
 run. A batch is one statement per table of counts, its cells in sorted order (`ranking.cells`). Cells that went back to zero
 stay: they cost a row, and an absorber that deleted them would write the same row again for every vote that comes and goes.
+The same transaction seals the batch in the vote log (`ranking.votelog.sealing`), so that counts and log cannot disagree.
 """
 
 from collections import Counter, defaultdict
@@ -20,7 +21,8 @@ from django.db import connection, transaction
 
 from arena.models import VoteEvent
 from ranking import cells
-from ranking.contributions import Counted, counted
+from ranking.contributions import change, counted
+from ranking.votelog import sealing
 
 LOCK = 0x61676F6E_0001  # "agon", 1: pg_advisory locks share one number space per database
 
@@ -52,10 +54,11 @@ def _absorb_batch(limit: int) -> int:
     if not batch:
         return 0
     votes = {event.vote_id for event in batch if event.vote_id}
-    earlier = VoteEvent.objects.filter(vote__in=votes, absorbed=True)
+    earlier = list(VoteEvent.objects.filter(vote__in=votes, absorbed=True))
     pairs, judges = _changes(earlier, batch)
     cells.add_pairs(pairs)
     cells.add_judges(judges)
+    sealing.seal(batch, earlier)
     VoteEvent.objects.filter(pk__in=[event.pk for event in batch]).update(absorbed=True)
     return len(batch)
 
@@ -93,13 +96,3 @@ def _changes(earlier: Iterable[VoteEvent], batch: list[VoteEvent]) -> tuple[cell
             if part:
                 change(pairs, judges, sign, part)
     return pairs, judges
-
-
-def change(pairs: cells.PairChanges, judges: cells.JudgeChanges, sign: int, vote: Counted) -> None:
-    """Add one vote to the changes of both tables (sign 1), or take it away (-1)."""
-    for key in vote.pairs():
-        cell = pairs[key]
-        cell[0] += sign
-        cell[1] += sign / vote.probability
-        cell[2] += sign / vote.probability**2
-    judges[vote.judge()] += sign

@@ -55,17 +55,20 @@ def fit(origin: str) -> BoardSnapshot | None:
 
 
 def public_fits(origin: str) -> list[BoardSnapshot]:
-    """Each board of an origin as the public log stands, under the counts' lock: the snapshot of that state, or a new one."""
+    """The boards of an origin that are not as the public log stands, under the counts' lock: fits of that state, to publish.
+
+    A board whose published snapshot is of that state stays, although there may be a later fit of it: publishing that one
+    would tell that something was excluded and taken back in between.
+    """
     rows = cells(origin, public=True)
     print_now = fingerprint(rows)
     boards = BoardSnapshot.objects.filter(origin=origin, category=OVERALL)
-    known = boards.filter(board__fingerprint=print_now).order_by("-fitted_at", "-id").first()
     shown = boards.published().order_by("-published_at", "-id").first()
-    if known and (known.published_at is None or known == shown):
-        return [known]
-    if not known and not rows and not shown:
+    if (shown.board["fingerprint"] == print_now) if shown else not rows:
         return []
-    return [_store(origin, rows, print_now, public_counts=True)]
+    fits = boards.filter(published_at=None, board__fingerprint=print_now)
+    known = fits.order_by("-fitted_at", "-id").first()
+    return [known or _store(origin, rows, print_now, public_counts=True)]
 
 
 def _store(origin: str, rows: list[tuple[str, str, str, int]], print_now: str, **more: Any) -> BoardSnapshot:

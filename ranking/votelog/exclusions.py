@@ -5,13 +5,14 @@ public log; until then they are the counts plus what these exclusions took away 
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import NamedTuple
 from uuid import UUID
 
 from arena.models import VoteEvent
 from arena.models.votes import EventKind
-from ranking import cells, counts
-from ranking.contributions import counted
+from ranking import cells
+from ranking.contributions import change, counted
 from ranking.votelog.models import WithheldEntry
 
 KINDS = frozenset({EventKind.VOID, EventKind.FLAG, EventKind.UNFLAG})
@@ -31,22 +32,23 @@ def hidden(origin: str) -> Hidden:
     pairs: cells.PairChanges = defaultdict(lambda: [0, 0.0, 0.0])
     judges: cells.JudgeChanges = defaultdict(int)
     sides: dict[int, set[UUID]] = {1: set(), -1: set()}
-    for everything, public in _groups(origin):
+    waiting = WithheldEntry.objects.filter(released_at=None, event__origin=origin, event__vote__isnull=False)
+    for everything, public in groups_of(set(waiting.values_list("event__vote_id", flat=True))):
         now, then = counted(everything), counted(public)
         if now == then:
             continue
         for sign, vote in ((-1, now), (1, then)):
             if vote:
-                counts.change(pairs, judges, sign, vote)
+                change(pairs, judges, sign, vote)
                 sides[sign].add(next(event.pk for event in everything if event.kind == EventKind.CAST))
     return Hidden(pairs, judges, frozenset(sides[1] - sides[-1]), frozenset(sides[-1] - sides[1]))
 
 
-def _groups(origin: str) -> list[tuple[list[VoteEvent], list[VoteEvent]]]:
+def groups_of(votes: Collection[UUID]) -> list[tuple[list[VoteEvent], list[VoteEvent]]]:
     """Per vote: all its absorbed events, and those of them that are public."""
-    waiting = WithheldEntry.objects.filter(released_at=None, event__origin=origin, event__vote__isnull=False)
-    secret = dict(waiting.values_list("event_id", "event__vote_id"))
+    waiting = WithheldEntry.objects.filter(released_at=None, event__vote__in=votes)
+    secret = set(waiting.values_list("event_id", flat=True))
     groups: dict[UUID | None, list[VoteEvent]] = defaultdict(list)
-    for event in VoteEvent.objects.filter(vote__in=set(secret.values()), absorbed=True):
+    for event in VoteEvent.objects.filter(vote__in=votes, absorbed=True):
         groups[event.vote_id].append(event)
     return [(events, [event for event in events if event.pk not in secret]) for events in groups.values()]

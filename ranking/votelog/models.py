@@ -4,6 +4,15 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+PUBLICATION = "publication"  # the kind of the lines that end what is public
+
+
+class LogEntryQuerySet(models.QuerySet["LogEntry"]):
+    def public_end(self) -> int | None:
+        """The number of the last public line: that of the last publication."""
+        publications = self.filter(kind=PUBLICATION).order_by("-number")
+        return publications.values_list("number", flat=True).first()
+
 
 class LogEntry(models.Model):
     """One line of the public chain. `body` is that line, byte for byte; `hash` is its SHA-256, which the next line names."""
@@ -14,10 +23,12 @@ class LogEntry(models.Model):
     hash = models.CharField(max_length=64)
     receipt = models.CharField(max_length=64, blank=True, help_text=_("SHA-256 of the vote's receipt."))
 
+    objects = LogEntryQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("log entry")
         verbose_name_plural = _("log entries")
-        indexes = [models.Index(fields=["-number"], condition=Q(kind="publication"), name="log_publications")]
+        indexes = [models.Index(fields=["-number"], condition=Q(kind=PUBLICATION), name="log_publications")]
         constraints = [models.UniqueConstraint(fields=["receipt"], condition=~Q(receipt=""), name="log_receipt_once")]
 
     def __str__(self) -> str:

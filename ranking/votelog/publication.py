@@ -18,8 +18,8 @@ from arena.live import broadcast
 from arena.models.battles import Origin
 from ranking import counts, history
 from ranking.models import BoardSnapshot
-from ranking.votelog import schedule
-from ranking.votelog.models import PublishingState
+from ranking.votelog import chain, documents, names, schedule, sealing
+from ranking.votelog.models import PUBLICATION, LogEntry, PublishingState
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +75,33 @@ def _publish_live(moment: datetime) -> list[BoardSnapshot]:
 
     PublishingState.objects.update_or_create(id=1, defaults={"served": moment})
     fitting.fit(Origin.LIVE)  # most often the public counts are the same, and this is the fit that is published
-    made = [snapshot for snapshot in fitting.public_fits(Origin.LIVE) if snapshot.published_at is None]
+    sealing.release(moment, settings.LOG_DELAY_S, settings.LOG_BATCH_S)
+    made = fitting.public_fits(Origin.LIVE)
     for snapshot in made:
         _mark(snapshot, moment)
+    _record(made, moment)
     return made
+
+
+def _record(made: list[BoardSnapshot], moment: datetime) -> None:
+    """The line that makes everything before it public, with the boards that were fitted from it; no line when nothing is new."""
+    last = sealing.head()
+    if not made and last.number == (LogEntry.objects.public_end() or 0):
+        return
+    for snapshot in made:
+        snapshot.refresh_from_db()
+    secret = names.salt(last.number + 1) + sealing.withheld_head().hash
+    entry = {
+        "kind": PUBLICATION,
+        "format": chain.FORMAT,
+        "at": moment.isoformat(timespec="seconds"),
+        "boards": [documents.signature(snapshot) for snapshot in made],
+        "withheld": chain.digest(secret),
+    }
+    for snapshot in made:
+        snapshot.log_entry = last.number + 1
+        snapshot.save(update_fields=["log_entry"])
+    sealing.append([entry], last)
 
 
 def _mark(snapshot: BoardSnapshot, moment: datetime) -> None:

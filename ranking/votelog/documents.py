@@ -1,0 +1,45 @@
+"""A published board as a document of the log: what its publication's line holds the SHA-256 of.
+
+It has the log's ids instead of names, because names change on the day a codename ends and the document must not. `order` lists
+the models as the fit had them, which its replicates depend on.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from ranking.models import BoardSnapshot
+from ranking.votelog import chain, names
+
+ASIDE = ("fingerprint", "service", "sampling")  # of the database alone, and no part of what the votes say
+
+
+def document(snapshot: BoardSnapshot) -> dict[str, Any]:
+    """Of a snapshot as the database returns it: jsonb writes some numbers otherwise than Python does."""
+    keys = [model["model"] for model in snapshot.board["models"]]
+    ids = {key: names.contestant(UUID(key)) for key in keys}
+    figures = {name: value for name, value in snapshot.board.items() if name not in ASIDE}
+    return {
+        "format": chain.FORMAT,
+        "origin": snapshot.origin,
+        "category": snapshot.category,
+        "controlled": snapshot.controlled,
+        "votes": snapshot.votes,
+        "seed": snapshot.seed,
+        "order": [ids[key] for key in sorted(keys)],
+        "board": _renamed(figures, ids),
+    }
+
+
+def signature(snapshot: BoardSnapshot) -> dict[str, Any]:
+    """What the line of a publication says of a board."""
+    shown = {"category": snapshot.category, "controlled": snapshot.controlled, "votes": snapshot.votes}
+    return shown | {"sha256": chain.digest(chain.encode(document(snapshot)))}
+
+
+def _renamed(value: Any, ids: dict[str, str]) -> Any:
+    """Every contestant's key, wherever it stands, as its id in the log."""
+    if isinstance(value, dict):
+        return {ids.get(key, key): _renamed(one, ids) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_renamed(one, ids) for one in value]
+    return ids.get(value, value) if isinstance(value, str) else value

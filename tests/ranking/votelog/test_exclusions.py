@@ -1,0 +1,170 @@
+"""Exclusions for abuse: at once on the operators' board, and in one later batch in the public log and on the public board."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from arena import clock
+from arena.models import Contestant, VoteEvent
+from ranking import counts, fitting, published
+from ranking.models import BoardSnapshot, LogEntry, WithheldEntry
+from ranking.votelog import exclusions, publication, sealing
+from tests.ranking import rows
+from tests.ranking.votelog.test_sealing import log, sound
+
+START = datetime(2026, 11, 26, 9, tzinfo=UTC)  # a Thursday morning
+DELAY, BATCH = 3 * 86_400, 86_400
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def short(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.LOG_DELAY_S, settings.LOG_BATCH_S = DELAY, BATCH  # type: ignore[attr-defined]
+    at(monkeypatch, timedelta())
+
+
+def at(monkeypatch: pytest.MonkeyPatch, later: timedelta) -> None:
+    monkeypatch.setattr(clock, "now", lambda: START + later)
+
+
+@pytest.fixture
+def pair() -> list[Contestant]:
+    pair = rows.contestants(2)
+    rows.ballot(*pair, wins=3, losses=3)
+    return pair
+
+
+def votes() -> tuple[int, int]:
+    """On the operators' newest board, and on the public one."""
+    operators = BoardSnapshot.objects.fits().filter(origin="live").latest("fitted_at", "id").votes
+    board = published.current()
+    return operators, board.votes if board else -1
+
+
+def kinds() -> Counter[str]:
+    return Counter(LogEntry.objects.values_list("kind", flat=True))
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, later: timedelta) -> None:
+    at(monkeypatch, later)
+    fitting.refit()
+    publication.publish(at_once=True)
+
+
+def test_a_flag_works_for_operators_at_once_and_for_the_public_in_its_batch(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = rows.cast(*pair, "a")
+    publish(monkeypatch, timedelta())
+    rows.follow(event, "flag")
+    publish(monkeypatch, timedelta(hours=1))
+    assert votes() == (6, 7)
+    for later in (timedelta(days=1), timedelta(days=3), timedelta(days=3, hours=14, minutes=59)):
+        publish(monkeypatch, later)
+        assert votes() == (6, 7) and kinds()["exclude"] == 0
+    publish(monkeypatch, timedelta(days=3, hours=15))  # midnight after three days
+    assert votes() == (6, 6) and kinds()["exclude"] == 1
+    assert WithheldEntry.objects.get().released_at == clock.now()
+
+
+def test_nothing_public_moves_while_an_exclusion_waits(pair: list[Contestant], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the log nor the board is another one because a vote was flagged, taken back or voided: only the batch tells."""
+    event = rows.cast(*pair, "a")
+    publish(monkeypatch, timedelta())
+    before = (log(), published.current())
+    for hours, kind in enumerate(("flag", "unflag", "void")):
+        rows.follow(event, kind)
+        publish(monkeypatch, timedelta(hours=hours + 1))
+    assert (log(), published.current()) == before
+
+
+def test_publications_do_not_show_in_their_commitment_whether_anything_is_withheld(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = rows.cast(*pair, "a")
+    publish(monkeypatch, timedelta())
+    for hours in (1, 2):
+        rows.cast(*pair, "b")
+        if hours == 2:
+            rows.follow(event, "flag")
+        publish(monkeypatch, timedelta(hours=hours))
+    said = [line["withheld"] for line in log() if line["kind"] == "publication"]
+    assert len(said) == len(set(said)) == 3
+
+
+def test_a_flag_that_is_taken_back_before_its_batch_leaves_no_line(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = rows.cast(*pair, "a")
+    publish(monkeypatch, timedelta())
+    rows.follow(event, "flag")
+    publish(monkeypatch, timedelta(hours=1))
+    rows.follow(event, "unflag")
+    publish(monkeypatch, timedelta(hours=2))
+    assert votes() == (7, 7)
+    publish(monkeypatch, timedelta(days=9))
+    assert kinds()["exclude"] == kinds()["include"] == 0
+    assert not WithheldEntry.objects.filter(released_at=None).exists()
+
+
+def test_a_flag_that_is_taken_back_later_comes_back_in_a_later_batch(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = rows.cast(*pair, "a")
+    publish(monkeypatch, timedelta())
+    rows.follow(event, "flag")
+    publish(monkeypatch, timedelta(days=5))
+    assert votes() == (6, 7), "sealed at the fifth day, not when it was written"
+    publish(monkeypatch, timedelta(days=9))
+    assert votes() == (6, 6)
+    rows.follow(event, "unflag")
+    publish(monkeypatch, timedelta(days=10))
+    assert votes() == (7, 6), "the public board follows no sooner than it did for the flag"
+    publish(monkeypatch, timedelta(days=14))
+    assert votes() == (7, 7)
+    assert [line["kind"] for line in log() if line["kind"] in ("exclude", "include")] == ["exclude", "include"]
+    assert sound()
+
+
+def test_new_categories_of_a_flagged_vote_are_public_at_once(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = rows.cast(*pair, "a", categories=["code"])
+    publish(monkeypatch, timedelta())
+    rows.follow(event, "flag")
+    rows.follow(event, "recategorise", categories=["math"])
+    publish(monkeypatch, timedelta(hours=1))
+    public = {key[1]: change[0] for key, change in exclusions.hidden("live").pairs.items()}
+    assert public == {"": 1, "math": 1}
+
+
+def test_hidden_changes_cover_probabilities_judges_and_which_votes(pair: list[Contestant]) -> None:
+    flagged, back = (rows.cast(*pair, "a", probability=0.5, judge="x") for _ in range(2))
+    counts.absorb()
+    rows.follow(flagged, "flag")
+    rows.follow(back, "flag")
+    counts.absorb()
+    sealing.release(clock.now() + timedelta(days=9), DELAY, BATCH)
+    rows.follow(back, "unflag")
+    later = rows.cast(*pair, "b", probability=0.25, judge="y")
+    rows.follow(later, "void")
+    counts.absorb()
+    hidden = exclusions.hidden("live")
+    assert sorted(map(tuple, hidden.pairs.values())) == [(-1, -2.0, -4.0), (1, 4.0, 16.0)]
+    assert {key[1]: change for key, change in hidden.judges.items()} == {"x": -1, "y": 1}
+    assert (hidden.counted, hidden.uncounted) == ({later.pk}, {back.pk})
+
+
+def test_an_exclusion_before_its_vote_waits_for_it(pair: list[Contestant], monkeypatch: pytest.MonkeyPatch) -> None:
+    vote = rows.vote(*pair, "a")
+    rows.event(vote, *pair, "a", kind="flag")
+    publish(monkeypatch, timedelta())
+    publish(monkeypatch, timedelta(days=9))
+    assert WithheldEntry.objects.get().released_at is None
+    rows.event(vote, *pair, "a")
+    publish(monkeypatch, timedelta(days=10))
+    assert votes() == (6, 6), "its batch had come: the vote enters and leaves in one publication"
+    assert kinds()["exclude"] == 1
+    assert VoteEvent.objects.filter(absorbed=False).count() == 0
