@@ -10,3 +10,5 @@ CONFIDENCE = 0.95
 REPLICATES = 1000
 VIRTUAL_BATTLE = 0.5  # per pair that has met, added as a tie to a replicate that has no estimate
 PRIOR_BATTLES = 1.0  # tied with a virtual opponent by each model, where a caller asks for that prior
+SEQUENCE_PLANNED = 10_000  # votes at which always-valid claims are tightest
+SEQUENCE_START = 100  # votes of a model before which it can be in no always-valid claim: its errors are asymptotic
