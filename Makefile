@@ -67,18 +67,18 @@ $(PEERS)/.installed: requirements/peers.txt | $(VENV)/bin/python
 	  $(PY) -m venv $(PEERS); $(PEERS)/bin/python -m pip --disable-pip-version-check --no-input install -q --require-hashes -r requirements/peers.txt; fi
 	@sha256sum < requirements/peers.txt > $@
 
-# What benchmarks compare with: vLLM on the CPU, llama.cpp's server (compiled here: some 17 minutes on two cores) and PEFT,
-# each in its own environment. torch is the version above; vLLM goes without torchvision and its like, whose builds on PyPI
+# What benchmarks compare with: vLLM on the CPU, llama.cpp's server (compiled here: some 17 minutes on two cores), PEFT, and
+# other rating packages, each in its own environment. torch is the version above; vLLM goes without torchvision and its like, whose builds on PyPI
 # want CUDA and break transformers, and without triton (docs/benchmarks.md, Peers).
-BENCH_PEERS := .venv-vllm .venv-llama .venv-peft
+BENCH_PEERS := .venv-vllm .venv-llama .venv-peft .venv-ranking
 
 .PHONY: bench-peers
-bench-peers: $(BENCH_PEERS:=/.installed) ## other engines for benchmarks to measure (optional; 25 minutes, 3.3 GB)
+bench-peers: $(BENCH_PEERS:=/.installed) ## other engines for benchmarks to measure (optional; 27 minutes, 4 GB)
 
 $(BENCH_PEERS:=/.installed): .venv-%/.installed: requirements/bench-%.txt | $(VENV)/bin/python
 	@if [ "$$(cat $@ 2>/dev/null)" != "$$(sha256sum < $<)" ]; then set -x; \
 	  pip="$(@D)/bin/python -m pip --disable-pip-version-check --no-input install -q"; $(PY) -m venv $(@D); \
-	  $(if $(filter llama,$*),,$$pip $(TORCH) $(if $(AGON_TORCH_INDEX),--index-url $(AGON_TORCH_INDEX));) \
+	  $(if $(filter llama ranking,$*),,$$pip $(TORCH) $(if $(AGON_TORCH_INDEX),--index-url $(AGON_TORCH_INDEX));) \
 	  $$pip --no-deps -r $<; fi
 	@sha256sum < $< > $@
 
@@ -94,7 +94,7 @@ lock: $(VENV)/.installed-dev ## compile requirements/*.txt from pyproject.toml
 	  $$compile --group engine -c requirements/base.txt -o requirements/engine.txt; \
 	  $$compile --group dev -c requirements/base.txt -c requirements/engine.txt -o requirements/dev.txt; \
 	  $$compile --group peers -o requirements/peers.txt; \
-	  for peer in vllm llama peft; do $$compile --no-annotate --no-generate-hashes --group bench-$$peer -o requirements/bench-$$peer.txt \
+	  for peer in vllm llama peft ranking; do $$compile --no-annotate --no-generate-hashes --group bench-$$peer -o requirements/bench-$$peer.txt \
 	    --override <(printf "%s ; python_version < '3'\n" torch triton torchvision torchaudio torchcodec); done
 
 # --- run -------------------------------------------------------------------------------------------------------------
