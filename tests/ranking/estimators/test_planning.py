@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from ranking.estimators import planning
 from ranking.estimators.bradley_terry import fit
+from ranking.estimators.tally import Pairs
 from ranking.planner import Curve, needed
 
 THETA = np.array([0.45, 0.3, 0.1, -0.25, -0.6])
@@ -63,7 +64,7 @@ def test_without_ties_the_dispersion_of_data_from_the_model_is_one_and_ties_lowe
     even = np.ones((K, K))
     for ties, low, high in ((0.0, 0.97, 1.03), (0.4, 0.55, 0.65)):
         wins, tied = votes(rng, 200_000, even, ties=ties)
-        theta = fit(wins + tied / 2)
+        theta = fit(Pairs.of_points(wins + tied / 2)).theta
         assert low < planning.dispersion(theta, wins, tied) < high
     with pytest.raises(ValueError, match="no battles"):
         planning.dispersion(THETA, np.zeros((K, K)), np.zeros((K, K)))
@@ -97,11 +98,11 @@ def shrunk(ties: float) -> np.ndarray:
     """What half-win Bradley-Terry estimates from these votes: its fit to their expectation, evenly drawn."""
     p = expit(THETA[:, None] - THETA[None, :])
     np.fill_diagonal(p, 0.0)
-    return fit((1 - ties) * p + ties / 2 * (1 - np.eye(K)))
+    return fit(Pairs.of_points((1 - ties) * p + ties / 2 * (1 - np.eye(K)))).theta
 
 
 def told_apart(wins: np.ndarray, ties: np.ndarray, i: int, j: int, alpha: float) -> bool:
-    theta = fit(wins + ties / 2)
+    theta = fit(Pairs.of_points(wins + ties / 2)).theta
     have = wins + wins.T + ties
     error = (planning.dispersion(theta, wins, ties) * brute(theta, have, have, 0, i, j)) ** 0.5
     return bool((theta[i] - theta[j]) / error > NormalDist().inv_cdf(1 - alpha / 2))
