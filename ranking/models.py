@@ -10,6 +10,8 @@ from ranking.votelog.models import LogEntry, PublishingState, WithheldEntry
 
 __all__ = ["BoardSnapshot", "JudgeCount", "LogEntry", "PairCount", "PublishingState", "VoteStyle", "WithheldEntry"]
 
+IMPORT = "import:"  # an origin of imported votes is this and the import's slug
+
 
 class PairCount(models.Model):
     """How often a pair ended in an outcome: one cell per origin, category, pair, side of `first` and outcome.
@@ -106,6 +108,34 @@ class BoardSnapshotQuerySet(models.QuerySet["BoardSnapshot"]):
     def fits(self) -> "BoardSnapshotQuerySet":
         """Of all absorbed events: what operators see. The others leave out exclusions that are not public yet."""
         return self.filter(public_counts=False)
+
+
+class VoteImport(models.Model):
+    """A file of votes that was imported: what `origin` means, and where it came from."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    slug = models.SlugField(max_length=40, unique=True)
+    title = models.CharField(max_length=80)
+    file_name = models.CharField(max_length=200)
+    sha256 = models.CharField(max_length=64, db_index=True, help_text=_("Of the file."))
+    format = models.CharField(max_length=12)
+    votes = models.BigIntegerField(help_text=_("Rows of the file; some may not count."))
+    counted = models.BigIntegerField()
+    contestants = models.PositiveIntegerField()
+    styled = models.BigIntegerField(help_text=_("Rows with style counts of both answers."))
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        verbose_name = _("import of votes")
+        verbose_name_plural = _("imports of votes")
+        ordering = ["title"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def origin(self) -> str:
+        return f"{IMPORT}{self.slug}"
 
 
 class BoardSnapshot(models.Model):

@@ -34,7 +34,10 @@ class Contestant(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     slug = models.SlugField(unique=True, max_length=80)
-    name = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80)
+    origin = models.CharField(
+        max_length=60, blank=True, editable=False, help_text=_("The import that it came with; empty = of this site.")
+    )
     organisation = models.CharField(max_length=80)
     licence = models.CharField(max_length=80, blank=True)
     open_weights = models.BooleanField(default=False)
@@ -62,7 +65,16 @@ class Contestant(models.Model):
         verbose_name_plural = _("contestants")
         ordering = ["name"]
         constraints = [
+            # One model may stand on this site and in several imports, with a row of its own in each.
+            models.UniqueConstraint(
+                fields=["name", "origin"],
+                name="contestant_name_once",
+                violation_error_message=_("Contestant with this Name already exists."),
+            ),
             models.CheckConstraint(condition=Q(sampling_weight__gte=0), name="contestant_weight_not_negative"),
+            models.CheckConstraint(
+                condition=Q(imported=True) | Q(origin=""), name="contestant_of_this_site_has_no_origin"
+            ),
             models.CheckConstraint(
                 condition=~Q(visibility="anonymous") | (~Q(codename="") & Q(anonymous_until__isnull=False)),
                 name="contestant_anonymous_has_codename_and_end",

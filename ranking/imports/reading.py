@@ -1,0 +1,65 @@
+"""Votes of a file in any known format, or all that is wrong with it."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+from ranking.imports import formats
+from ranking.imports.files import records
+from ranking.imports.formats import Format
+from ranking.imports.row import BadFile, Problem, Row
+
+MOST_PROBLEMS = 20
+
+
+def rows(path: Path, format: str = "auto", most: int = MOST_PROBLEMS) -> Iterator[Row]:
+    """The votes in the file's order. Of ids it keeps 8 bytes each, to notice one that comes twice.
+
+    After the first problem no more rows come; reading goes on until `most` problems are found or the file ends, and then BadFile
+    says them all. Whoever writes rows must therefore be able to take them back.
+    """
+    problems: list[Problem] = []
+    form: Format | None = None
+    seen: set[bytes] = set()
+    try:
+        for line, record in records(path, formats.COLUMNS):
+            if isinstance(record, Problem):
+                problems.append(record)
+            else:
+                form = form or _form(set(record), format, line)
+                found = _row(form, line, record, seen)
+                if isinstance(found, Problem):
+                    problems.append(found)
+                elif not problems:
+                    yield found
+            if len(problems) >= most:
+                raise BadFile(problems, more=True)
+    except BadFile as bad:
+        raise BadFile(problems + [one for one in bad.problems if one not in problems], bad.more) from bad
+    if problems:
+        raise BadFile(problems)
+    if form is None:
+        raise BadFile([Problem(0, "there is no vote in the file")])
+
+
+def _form(columns: set[str], format: str, line: int) -> Format:
+    if found := formats.choose(columns, format):
+        return found
+    wanted = [one for one in formats.FORMATS if format in ("auto", one.name)]
+    said = "; or ".join(f"{one.name}: {', '.join(one.wants)}" for one in wanted)
+    raise BadFile([Problem(line, f"columns are missing; expected {said}; found {', '.join(sorted(columns))[:300]}")])
+
+
+def _row(form: Format, line: int, record: dict[str, object], seen: set[bytes]) -> Row | Problem:
+    try:
+        row = form.row(line, record)
+    except ValueError as error:
+        return Problem(line, str(error))
+    except (AttributeError, TypeError) as error:  # a struct where a word should be, or the other way round
+        return Problem(line, f"a value has the wrong shape: {error}")
+    if row.key:
+        digest = blake2b(row.key.encode(), digest_size=8).digest()
+        if digest in seen:
+            return Problem(line, f"the id {row.key!r} came before")
+        seen.add(digest)
+    return row
