@@ -39,7 +39,7 @@ GROUPS = {
             view_engineendpoint add_engineendpoint change_engineendpoint delete_engineendpoint
             view_deployment add_deployment change_deployment delete_deployment view_spend
         """,
-        "ranking": "view_paircount view_judgecount view_votestyle view_boardsnapshot",
+        "ranking": "view_paircount view_judgecount view_votestyle view_voteimport view_boardsnapshot",
         "datasets": "view_release view_releasefile view_releasedconversation publish_release",
     },
     # Named experts: judge stored battles blind, and see only what the release gate would pass now (datasets/rating).
@@ -50,7 +50,7 @@ GROUPS = {
             view_contestant view_contestantrevision view_pairweight view_vote view_voteevent view_job view_ops
             view_ratinground
         """,
-        "ranking": "view_paircount view_judgecount view_votestyle view_boardsnapshot",
+        "ranking": "view_paircount view_judgecount view_votestyle view_voteimport view_boardsnapshot",
         "datasets": "view_release view_releasefile",
     },
 }

@@ -15,7 +15,7 @@ from arena import audit, voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig
 from ranking import demo
-from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteStyle
+from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteImport, VoteStyle
 from ranking.votelog import publication
 
 PUBLISH_NOW = "ranking.tasks.publish_now"
@@ -104,6 +104,12 @@ class VoteStyleAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("event",)
     ordering = ("-event",)
+
+
+@admin.register(VoteImport)
+class VoteImportAdmin(ReadOnlyAdmin):
+    list_display = ("title", "origin", "format", "votes", "counted", "contestants", "styled", "created_at")
+    list_filter = ("format",)
 
 
 def _one(request: HttpRequest) -> bool:

@@ -24,13 +24,22 @@ from ranking import cells
 from ranking.contributions import change, counted
 from ranking.votelog import sealing
 
-LOCK = 0x61676F6E_0001  # "agon", 1: pg_advisory locks share one number space per database
+LOCK, IMPORTS = 0x61676F6E_0001, 0x61676F6E_0002  # "agon", 1 and 2: advisory locks share one number space per database
 
 
 def take_lock() -> None:
     """Be the only writer of counts until this transaction ends. Call first in the transaction."""
+    _lock(LOCK)
+
+
+def take_lock_of_imports() -> None:
+    """One import at a time, while votes go on being absorbed. Whoever needs both locks takes this one first."""
+    _lock(IMPORTS)
+
+
+def _lock(number: int) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 def absorb() -> int:

@@ -83,7 +83,7 @@ class VoteStyle(models.Model):
     """How both answers of a vote are dressed, over all turns: what style control compares. One row per cast event."""
 
     event = models.OneToOneField("arena.VoteEvent", models.CASCADE, primary_key=True, related_name="style")
-    length_a = models.PositiveIntegerField(help_text=_("Characters, code included."))
+    length_a = models.PositiveIntegerField(help_text=_("Characters, code included; of imports what the file counts."))
     length_b = models.PositiveIntegerField()
     headers_a = models.PositiveIntegerField(help_text=_("Markdown headings outside fenced code."))
     headers_b = models.PositiveIntegerField()

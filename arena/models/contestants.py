@@ -66,11 +66,7 @@ class Contestant(models.Model):
         ordering = ["name"]
         constraints = [
             # One model may stand on this site and in several imports, with a row of its own in each.
-            models.UniqueConstraint(
-                fields=["name", "origin"],
-                name="contestant_name_once",
-                violation_error_message=_("Contestant with this Name already exists."),
-            ),
+            models.UniqueConstraint(fields=["name", "origin"], name="contestant_name_once"),
             models.CheckConstraint(condition=Q(sampling_weight__gte=0), name="contestant_weight_not_negative"),
             models.CheckConstraint(
                 condition=Q(imported=True) | Q(origin=""), name="contestant_of_this_site_has_no_origin"
@@ -85,11 +81,18 @@ class Contestant(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """A codename becomes an address, so it must make one, and one that no other contestant has. Raises ValidationError."""
+        """The name is once on this site. A codename becomes an address, so it must make one, and one that no other has.
+
+        Raises ValidationError.
+        """
+        others = Contestant.objects.exclude(pk=self.pk)
+        if others.filter(
+            name=self.name, origin=self.origin
+        ).exists():  # no form has the origin, so none checks the constraint
+            raise ValidationError({"name": _("Another contestant has this name.")})
         if not self.codename:
             return
         address = slugify(self.codename)
-        others = Contestant.objects.exclude(pk=self.pk)
         if not address:
             raise ValidationError(
                 {"codename": _("It becomes part of an address: use at least one letter a-z or digit.")}

@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -46,7 +47,7 @@ def records(path: Path, columns: Sequence[str]) -> Iterator[Found]:
 
 def _text(path: Path) -> TextIO:
     raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115 (the wrapper closes it)
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")  # type: ignore[arg-type]
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
 
 
 def _table(stream: TextIO, delimiter: str) -> Iterator[Found]:

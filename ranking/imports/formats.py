@@ -173,7 +173,7 @@ COLUMNS = tuple(dict.fromkeys(column for one in FORMATS for column in (*one.mark
 def choose(columns: set[str], name: str = "auto") -> Format | None:
     """The format of a file with these columns; None when it is none of them, or none of that name."""
     for one in FORMATS:
-        fits = columns >= set(one.marks) and columns & set(one.also)
-        if (fits and name == "auto") or (name == one.name and columns >= set(one.wants)):
+        told = columns >= set(one.marks) and columns & set(one.also) if name == "auto" else name == one.name
+        if told and columns >= set(one.wants):
             return one
     return None

@@ -15,6 +15,8 @@ CHUNK = 1 << 16
 def either(stream: TextIO) -> Iterator[Found]:
     """An array, or lines as other tools write them into `.json` files; the first sign decides."""
     begun = stream.read(CHUNK)
+    while begun.isspace() and (more := stream.read(CHUNK)):
+        begun += more
     return _Array(stream, begun).elements() if begun.lstrip().startswith("[") else lines(stream, begun)
 
 
@@ -49,6 +51,7 @@ class _Array:
         self._sign()
         self._place += 1  # the bracket
         if self._sign() == "]":
+            self._place += 1
             return self._end()
         while True:
             yield self._element()

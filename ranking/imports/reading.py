@@ -42,6 +42,14 @@ def rows(path: Path, format: str = "auto", most: int = MOST_PROBLEMS) -> Iterato
         raise BadFile([Problem(0, "there is no vote in the file")])
 
 
+def format_of(path: Path, format: str = "auto") -> str:
+    """The name of the format, from the first record that can be read. Raises BadFile as `rows` does."""
+    for line, record in records(path, formats.COLUMNS):
+        if not isinstance(record, Problem):
+            return _form(set(record), format, line).name
+    raise BadFile([Problem(0, "there is no vote in the file")])
+
+
 def _form(columns: set[str], format: str, line: int) -> Format:
     if found := formats.choose(columns, format):
         return found

@@ -45,7 +45,7 @@ def integer(record: Record, name: str) -> int | None:
     if found in EMPTY or (isinstance(found, float) and math.isnan(found)):
         return None
     try:
-        number = float(found)  # type: ignore[arg-type]
+        number = float(found)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is {found!r:.60} where a whole number is expected") from None
     if number != number // 1 or not 0 <= number <= COUNT_MOST:
