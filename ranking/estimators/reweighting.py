@@ -89,7 +89,7 @@ def _shared(tally: Tally, theta: Floats, plain: Floats) -> Floats:
     size = tally.size
     keys, weight = tally.first * size + tally.second, tally.inverse_p * residuals[0] * residuals[1]
     met, place = np.unique(keys, return_inverse=True)
-    return laplacian(size, met // size, met % size, np.bincount(place, weight, len(met)))
+    return laplacian(size, met // size, met % size, np.bincount(place, weight, len(met)).astype(float))
 
 
 def _chi_square(difference: Floats, spread: Floats, scale: float) -> tuple[float, int]:

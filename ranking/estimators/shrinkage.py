@@ -1,16 +1,18 @@
 """Boards of categories, thin ones drawn towards the overall board: hierarchical Bradley-Terry by empirical Bayes. No Django.
 
-theta_mk = theta_m + delta_mk, delta_mk ~ N(0, tau^2) over the models that category k can rank, summing to zero there (the gauge).
-A category's own fit less the overall one is d_k ~ N(delta_k, S_k) with S_k = V_k - V: its own covariance less the overall
-fit's, because the category's votes are among all votes (Hausman 1978); eigenvalues are at least a hundredth of V_k's mean.
+theta_mk = theta_m + delta_mk, delta_mk ~ N(0, tau^2), summing to zero over the models (the gauge). The likelihood of a category's
+votes around its estimate is taken as normal, with information H_k and the votes' own dispersion (Pearson's: ties make half-win
+less variable than coin flips); its distance from the overall board has information J_k = H_k + H_k (H - H_k)^-1 H_k, because the
+category's votes are among the H of all votes (so J_k^-1 = H_k^-1 - H^-1, Hausman 1978). The estimate is where the
+linearisation stops moving (penalised quasi-likelihood, Breslow and Clayton 1993).
 
-tau is one number for all categories. Its marginal likelihood, the product over categories of N(d_k; 0, tau^2 I + S_k), times a
-half-normal prior of scale SCALE is summed on a grid, so intervals hold what is not known about tau and do not collapse where
-its best value is 0. Given tau, delta_k is normal: of d_k's part along an eigenvector of S_k (value s), tau^2 / (tau^2 + s) is kept;
+tau is one number for all categories. Its marginal likelihood, the product over the categories of the integrals over delta, times
+a half-normal prior of scale SCALE is summed on a grid, so intervals hold what is not known about tau and do not collapse where
+its best value is 0. Given tau, of what the category says along an eigenvector of J_k (value j) tau^2 j / (1 + tau^2 j) is kept:
 a thin category comes out as the overall board, a large one as its own fit. Mean and covariance are those of the mixture.
 
-A model that a category cannot rank (too few votes there, unbeaten, winless, not connected) gets the overall rating, with tau^2
-added to its variance, and a label. Shown by tests/ranking/estimators/test_shrinkage.py, coverage included.
+A model without votes in the category keeps the overall rating with tau^2 more variance; an unbeaten one is drawn up as far as its
+votes say. Both are labelled by their standing in the category alone. Shown by tests/ranking/estimators/test_shrinkage.py.
 """
 
 from collections.abc import Mapping
@@ -19,31 +21,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranking.estimators import bradley_terry, sandwich
-from ranking.estimators.bradley_terry import NotConverged
+from ranking.estimators.bradley_terry import NotConverged, chances, information
 from ranking.estimators.connectivity import Standing, ranked_group
-from ranking.estimators.tally import Floats, Ints, Tally
+from ranking.estimators.tally import Floats, Ints, Pairs, Tally
 
 SCALE = 0.3  # logits (52 rating points): the prior's scale of tau
 GRID = 241
 FURTHEST = 6.0  # of the grid, in SCALEs
-FLOOR = 0.01
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
-    """A fit of its own: `members` (g,) positions among all models, `theta` (g,) mean zero, `covariance` (g, g)."""
-
-    members: Ints
-    theta: Floats
-    covariance: Floats
+OVERLAP = 1e-3  # of H, kept apart from H_k where a category holds all votes
+SETTLED = 1e-8  # logits
+MAX_ROUNDS = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shrunk:
     """One category: (R,) logits of the overall board's ranked models, in its gauge, and their (R, R) covariance.
 
-    `standing`: of each in the category alone; all but RANKED have the overall rating. `kept`: (R,) the share of the category's
-    own difference that the estimate keeps (nan without one). `battles` of the category between these models.
+    `standing`: of each in the category alone, RANKED where it could have a rating of its own there. `kept`: (R,) the share of a
+    model's own difference that its estimate keeps, 0 without votes. `battles` of the category between these models.
     """
 
     theta: Floats
@@ -55,70 +50,102 @@ class Shrunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hierarchy:
-    """`members`: (R,) positions of the overall board's ranked models; `tau`: posterior mean, logits; `tau_deviation`."""
+    """`members`: (R,) positions of the overall board's ranked models, whose fit is `theta` (R,) with its sandwich `covariance`;
+    `tau`: posterior mean in logits, with its standard deviation; the categories by name."""
 
     members: Ints
-    overall: Estimate
+    theta: Floats
+    covariance: Floats
     tau: float
     tau_deviation: float
     categories: dict[str, Shrunk]
 
 
-def boards(overall: Tally, categories: Mapping[str, Tally], scale: float = SCALE) -> Hierarchy | None:
-    """All category boards. `categories`: tallies over the same models, their votes among the overall ones.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Whole:
+    """The overall fit: `information` (R, R) and the `dispersion` of its votes."""
 
-    None where no two models can be fitted together overall. Raises ValueError for a category with other models.
-    """
-    if any(tally.models != overall.models for tally in categories.values()):
-        raise ValueError("a category's tally must have the overall tally's models")
-    whole = own_fit(overall)
-    if whole is None:
-        return None
-    place = np.full(overall.size, -1)
-    place[whole.members] = np.arange(len(whole.members))
-    inside = {name: tally.select(whole.members) for name, tally in categories.items()}
-    fits = {name: own_fit(tally) for name, tally in inside.items()}
-    parts = {name: _Part.of(whole, fit) for name, fit in fits.items() if fit is not None}
-    taus, weights = _posterior(list(parts.values()), scale)
-    mean = float(weights @ taus)
-    shrunk = {name: _shrink(whole, tally, parts.get(name), taus, weights) for name, tally in inside.items()}
-    return Hierarchy(whole.members, whole, mean, float(np.sqrt(weights @ (taus - mean) ** 2)), shrunk)
-
-
-def own_fit(tally: Tally) -> Estimate | None:
-    """The ranked group's fit and sandwich; None where there is none."""
-    members = ranked_group(tally.pairs()).members
-    if not len(members):
-        return None
-    group = tally.select(members)
-    try:
-        theta = bradley_terry.fit(group.pairs()).theta
-        return Estimate(members, theta, sandwich.battle(group, theta).matrix)
-    except NotConverged:
-        return None
+    theta: Floats
+    covariance: Floats
+    information: Floats
+    dispersion: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """A category's difference from the overall fit in the eigenvectors of S: `vectors` (g, g - 1), `values`, `along` (g - 1,)."""
+    """A category in the eigenvectors of J: `vectors` (R, R - 1), values j (R - 1,), and J delta `along` them (R - 1,)."""
 
-    members: Ints
     vectors: Floats
     values: Floats
     along: Floats
 
-    @classmethod
-    def of(cls, whole: Estimate, own: Estimate) -> "_Part":
-        at, g = own.members, len(own.members)
-        centre = np.eye(g) - 1 / g
-        common = centre @ whole.covariance[np.ix_(at, at)] @ centre
-        basis = np.linalg.qr(np.column_stack([np.ones(g), np.eye(g)[:, : g - 1]]))[0][
-            :, 1:
-        ]  # of the vectors that sum to zero
-        values, turned = np.linalg.eigh(basis.T @ (own.covariance - common) @ basis)
-        least = FLOOR * float(np.trace(own.covariance)) / (g - 1)
-        vectors = basis @ turned
-        return cls(at, vectors, np.maximum(values, least), vectors.T @ (own.theta - centre @ whole.theta[at]))
+    def mean(self, taus: Floats, weights: Floats) -> Floats:
+        """(R,) expected delta."""
+        return np.asarray(self.vectors @ (weights @ self.means(taus)))
+
+    def means(self, taus: Floats) -> Floats:
+        """(grid, R - 1) along the eigenvectors, given tau."""
+        squares = taus[:, None] ** 2
+        return np.asarray(squares * self.along / (1 + squares * self.values))
+
+
+def boards(overall: Tally, categories: Mapping[str, Tally], scale: float = SCALE) -> Hierarchy | None:
+    """All category boards. `categories`: tallies over the same models, their votes among the overall ones.
+
+    None where no two models can be fitted together overall. Raises ValueError for a category with other models, NotConverged.
+    """
+    if any(tally.models != overall.models for tally in categories.values()):
+        raise ValueError("a category's tally must have the overall tally's models")
+    members = ranked_group(overall.pairs()).members
+    if not len(members):
+        return None
+    whole = _whole(overall.select(members))
+    inside = {name: tally.select(members).pairs() for name, tally in categories.items()}
+    at = dict.fromkeys(inside, whole.theta)
+    for _round in range(MAX_ROUNDS):
+        parts = {name: _part(whole, pairs, at[name]) for name, pairs in inside.items()}
+        taus, weights = _posterior(list(parts.values()), scale)
+        moved = {name: whole.theta + part.mean(taus, weights) for name, part in parts.items()}
+        change = max((float(np.abs(moved[name] - at[name]).max()) for name in at), default=0.0)
+        at = moved
+        if change <= SETTLED:
+            break
+    else:
+        raise NotConverged(f"category boards still move by {change:.1e} logits after {MAX_ROUNDS} rounds")
+    mean = float(weights @ taus)
+    shrunk = {name: _shrunk(whole, inside[name], parts[name], taus, weights) for name in parts}
+    return Hierarchy(members, whole.theta, whole.covariance, mean, float(np.sqrt(weights @ (taus - mean) ** 2)), shrunk)
+
+
+def _whole(tally: Tally) -> _Whole:
+    pairs = tally.pairs()
+    theta = bradley_terry.fit(pairs).theta
+    p, q = chances(tally.first, tally.second, theta)
+    squared = float(tally.count @ (sandwich.VALUES[tally.outcome] - p) ** 2)
+    freedom = max(tally.total - len(theta) + 1, 1.0) / tally.total
+    dispersion = squared / float(tally.count @ (p * q)) / freedom
+    return _Whole(theta, sandwich.battle(tally, theta).matrix, information(pairs, theta), dispersion)
+
+
+def _part(whole: _Whole, pairs: Pairs, at: Floats) -> _Part:
+    """The category's likelihood, linearised at `at`."""
+    size, (p, q) = len(at), chances(pairs.first, pairs.second, at)
+    score = pairs.points * q - pairs.points_against * p
+    gradient = np.bincount(pairs.first, score, size) - np.bincount(pairs.second, score, size)
+    here = information(pairs, at)
+    rest = (1 + OVERLAP) * whole.information - information(pairs, whole.theta)
+    overlap = np.eye(size) + here @ np.linalg.inv(rest + np.trace(rest) / size**2)
+    basis = _sum_zero(size)
+    joint = basis.T @ (overlap @ here) @ basis / whole.dispersion
+    values, turned = np.linalg.eigh((joint + joint.T) / 2)
+    vectors = basis @ turned
+    along = vectors.T @ (overlap @ (here @ (at - whole.theta) + gradient)) / whole.dispersion
+    return _Part(vectors, np.maximum(values, 0.0), along)
+
+
+def _sum_zero(size: int) -> Floats:
+    """(R, R - 1) orthonormal vectors that sum to zero."""
+    return np.asarray(np.linalg.qr(np.column_stack([np.ones(size), np.eye(size)[:, : size - 1]]))[0][:, 1:])
 
 
 def _posterior(parts: list[_Part], scale: float) -> tuple[Floats, Floats]:
@@ -126,32 +153,23 @@ def _posterior(parts: list[_Part], scale: float) -> tuple[Floats, Floats]:
     taus = np.linspace(0.0, FURTHEST * scale, GRID)
     logs = -0.5 * (taus / scale) ** 2
     for part in parts:
-        spread = taus[:, None] ** 2 + part.values
-        logs -= 0.5 * (np.log(spread) + part.along**2 / spread).sum(axis=1)
+        grown = 1 + taus[:, None] ** 2 * part.values
+        logs -= 0.5 * (np.log(grown) - taus[:, None] ** 2 * part.along**2 / grown).sum(axis=1)
     weights = np.exp(logs - logs.max())
     return taus, weights / weights.sum()
 
 
-def _shrink(whole: Estimate, tally: Tally, part: _Part | None, taus: Floats, weights: Floats) -> Shrunk:
-    theta, covariance = whole.theta.copy(), whole.covariance.copy()
-    kept, outside = np.full(len(theta), np.nan), np.ones(len(theta), bool)
-    if part is not None:
-        shares = taus[:, None] ** 2 / (taus[:, None] ** 2 + part.values)  # (grid, g - 1)
-        means = shares * part.along
-        mean = weights @ means
-        within = np.diag(weights @ (shares * part.values))
-        between = (means * weights[:, None]).T @ means - np.outer(mean, mean)
-        square = np.ix_(part.members, part.members)
-        theta[part.members] += part.vectors @ mean
-        covariance[square] += part.vectors @ (within + between) @ part.vectors.T
-        kept[part.members] = (part.vectors**2) @ (weights @ shares) / (part.vectors**2).sum(axis=1)
-        outside[part.members] = False
-    covariance[outside, outside] += weights @ taus**2
-    return Shrunk(theta, covariance, _standings(tally, part), kept, tally.total)
-
-
-def _standings(tally: Tally, part: _Part | None) -> tuple[Standing, ...]:
-    found = ranked_group(tally.pairs()).standing
-    if part is None:  # no fit, so nobody is ranked in it
-        return tuple(Standing.DISCONNECTED if one is Standing.RANKED else one for one in found)
-    return found
+def _shrunk(whole: _Whole, pairs: Pairs, part: _Part, taus: Floats, weights: Floats) -> Shrunk:
+    squares = taus[:, None] ** 2
+    spread = weights @ (squares / (1 + squares * part.values))
+    means = part.means(taus)
+    mean = weights @ means
+    between = (means * weights[:, None]).T @ means - np.outer(mean, mean)
+    kept = (part.vectors**2) @ (weights @ (squares * part.values / (1 + squares * part.values)))
+    return Shrunk(
+        whole.theta + part.vectors @ mean,
+        whole.covariance + part.vectors @ (np.diag(spread) + between) @ part.vectors.T,
+        ranked_group(pairs).standing,
+        kept / (1 - 1 / len(kept)),
+        float(pairs.battles.sum()),
+    )
