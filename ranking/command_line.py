@@ -1,0 +1,163 @@
+"""A file of votes in, a leaderboard out: no settings, no database. `python -m ranking --help`.
+
+The same readers as `manage.py import_votes` and the same fit as the site's boards, so both say the same of one file.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from ranking import method
+from ranking.imports.formats import NAMES
+from ranking.imports.reading import rows
+from ranking.imports.row import BadFile
+
+OUTCOMES = {"a": "first", "b": "second", "tie": "tie", "both_bad": "both_bad"}
+COLUMNS = ("rank", "rank_worst", "model", "rating", "lower", "upper", "votes", "standing")
+TIES = ("half-win", "drop", "davidson", "rao-kupper", "grounded-rao-kupper")
+WRONG = 2  # exit code
+Counts = Counter[tuple[str, str, str]]  # first shown, second shown, outcome
+Lines = list[dict[str, Any]]
+
+
+class Unusable(Exception):
+    """What was asked for cannot be done with this file; the message is one line."""
+
+
+def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None = None) -> int:
+    """Print a leaderboard; returns the exit code: 0, or 2 with one line that says what is wrong."""
+    out, err = out or sys.stdout, err or sys.stderr
+    options = _parser().parse_args(arguments)
+    try:
+        counts = read(options.file, options.format, options.category)
+        if options.json:
+            if options.ties != TIES[0]:
+                raise Unusable("--json is the board, in which a tie is half a win: leave --ties out")
+            json.dump(_board(counts, options), out, indent=1)
+            out.write("\n")
+            return 0
+        lines = _board(counts, options)["models"] if options.ties == TIES[0] else _by_law(counts, options.ties)
+        (_as_csv if options.csv else _as_table)(lines, out)
+    except BadFile as bad:
+        rest = f" (and {len(bad.problems) - 1} more)" if len(bad.problems) > 1 else ""
+        err.write(f"{options.file}: {bad.problems[0]}{rest}\n")
+        return WRONG
+    except (Unusable, OSError) as error:
+        err.write(f"{options.file}: {error}\n")
+        return WRONG
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m ranking", description="Rank the models of a file of votes.")
+    parser.add_argument(
+        "file", type=Path, help="CSV, TSV, JSON, JSON lines (all also .gz) or Parquet: docs/importing.md"
+    )
+    parser.add_argument("--format", choices=("auto", *NAMES), default="auto", help="default: told by the columns")
+    parser.add_argument("--category", default="", help="only votes of this category")
+    parser.add_argument(
+        "--ties", choices=TIES, default=TIES[0], help="what a tie is; intervals of the others: sandwich"
+    )
+    parser.add_argument("--replicates", type=_positive, default=method.REPLICATES, help="of the bootstrap (half-win)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="the whole board as JSON")
+    how.add_argument("--csv", action="store_true", help="the table as CSV")
+    return parser
+
+
+def _positive(said: str) -> int:
+    if (number := int(said)) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def read(path: Path, format: str = "auto", category: str = "") -> Counts:
+    """Counted votes of the file. Raises BadFile, and Unusable when none is left."""
+    counts: Counts = Counter()
+    others: set[str] = set()
+    for row in rows(path, format):
+        if row.ranked and (not category or category in row.categories):
+            counts[row.model_a, row.model_b, OUTCOMES[row.choice]] += 1
+        others.update(row.categories)
+    if not counts:
+        there = f"; there are: {', '.join(sorted(others)) or 'none'}" if category else ""
+        raise Unusable(f"no vote counts in the category {category!r}{there}" if category else "no vote counts")
+    return counts
+
+
+def _board(counts: Counts, options: argparse.Namespace) -> dict[str, Any]:
+    from ranking import board
+
+    cells = [board.Cell(a, b, outcome, count) for (a, b, outcome), count in sorted(counts.items())]
+    return board.build(cells, options.seed, options.replicates)
+
+
+def spelled(law: str) -> str:
+    """A law of ties as --ties takes it."""
+    return law.casefold().replace(" ", "-")
+
+
+def _by_law(counts: Counts, name: str) -> Lines:
+    """Ratings of the largest group with an estimate, under a law of ties: 95 % intervals by the sandwich, pointwise."""
+    import numpy as np
+    from scipy.stats import norm
+
+    from ranking.estimators import outcomes, ranks
+    from ranking.estimators.bradley_terry import to_rating
+    from ranking.estimators.connectivity import ranked_group
+    from ranking.estimators.tally import Cell, Tally
+    from ranking.estimators.tie_models import LAWS
+
+    tally = Tally.of_cells(Cell(a, b, outcome, count) for (a, b, outcome), count in counts.items())
+    group = ranked_group(tally.pairs())
+    law = next(law for law in LAWS if spelled(law.name) == name)
+    try:
+        fitted = outcomes.fit(law, tally.select(group.members))
+    except outcomes.NoEstimate as refusal:
+        raise Unusable(str(refusal)) from None
+    reach = norm.ppf((1 + method.CONFIDENCE) / 2) * fitted.deviations[: len(group.members)]
+    ends = to_rating(fitted.theta - reach), to_rating(fitted.theta + reach)
+    best, worst = ranks.bounds(*ends)
+    figures = dict(zip(group.members, zip(best, worst, to_rating(fitted.theta), *ends, strict=True), strict=True))
+    votes = np.bincount(np.concatenate([tally.first, tally.second]), np.tile(tally.count, 2), tally.size)
+    lines: Lines = []
+    for i, model in enumerate(tally.models):
+        rank, low, *ratings = figures.get(i, [None] * 5)
+        numbers = [None if rating is None else float(rating) for rating in ratings]
+        placed = [None if place is None else int(place) for place in (rank, low)]
+        lines.append(dict(zip(COLUMNS, (*placed, model, *numbers, int(votes[i]), str(group.standing[i])), strict=True)))
+    return sorted(lines, key=lambda line: (line["rank"] is None, line["rank"], -(line["rating"] or 0), line["model"]))
+
+
+def _as_csv(lines: Lines, out: TextIO) -> None:
+    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+
+
+def _as_table(lines: Lines, out: TextIO) -> None:
+    shown = [("rank", "model", "rating", "95 % interval", "votes"), *map(_shown, lines)]
+    widths = [max(len(row[column]) for row in shown) for column in range(5)]
+    for row in shown:
+        out.write(
+            "  ".join(_padded(text, width, i == 1) for i, (text, width) in enumerate(zip(row, widths, strict=True)))
+            + "\n"
+        )
+
+
+def _padded(text: str, width: int, left: bool) -> str:
+    return text.ljust(width) if left else text.rjust(width)
+
+
+def _shown(line: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    if line["rank"] is None:
+        return "-", line["model"], "-", line["standing"], f"{line['votes']}"
+    places = f"{line['rank']}" if line["rank"] == line["rank_worst"] else f"{line['rank']}-{line['rank_worst']}"
+    interval = f"{line['lower']:.1f} to {line['upper']:.1f}"
+    return places, line["model"], f"{line['rating']:.1f}", interval, f"{line['votes']}"

@@ -1,0 +1,137 @@
+"""python -m ranking: a file of votes ranked in a process of its own, without settings or database."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from ranking import board, command_line
+from ranking.estimators.tie_models import LAWS
+from tests.ranking import real_votes
+from tests.ranking.imports import samples
+from tests.ranking.imports.samples import written
+
+VOTES = "model_a,model_b,winner,categories\n" + "".join(
+    f"{a},{b},{winner},{category}\n" * times
+    for a, b, winner, category, times in [
+        ("one", "two", "model_a", "code", 30), ("two", "one", "model_a", "", 10), ("two", "three", "model_a", "math", 30),
+        ("three", "two", "model_a", "", 12), ("one", "three", "tie", "code", 9), ("one", "three", "both_bad", "", 4),
+        ("four", "one", "model_b", "code", 3),
+    ]
+)  # fmt: skip
+
+
+def told(*arguments: object) -> tuple[int, str, str]:
+    out, err = StringIO(), StringIO()
+    return command_line.main([str(one) for one in arguments], out, err), out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return written(tmp_path, "votes.csv", VOTES)
+
+
+def test_a_process_of_its_own_prints_the_table_without_settings_or_database(path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "DATABASE", "AGON"))}
+    script = (
+        "import runpy, sys\n"
+        "try: runpy.run_module('ranking', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as ended: code = ended.code\n"
+        "from django.conf import settings; print(settings.configured, 'django.db.models' in sys.modules, code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, env=env, timeout=60
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "False False 0", done.stderr
+    assert lines[0].split() == ["rank", "model", "rating", "95", "%", "interval", "votes"]
+    assert lines[1].split()[1] == "one" and lines[4].split() == ["-", "four", "-", "winless", "3"]
+    assert len({len(line) for line in lines[:-1]}) == 1, "columns are aligned"
+
+
+def test_json_is_the_board_of_the_same_counts(path: Path) -> None:
+    code, out, err = told(path, "--json", "--seed", 7, "--replicates", 50)
+    cells = [board.Cell(a, b, outcome, n) for (a, b, outcome), n in sorted(command_line.read(path).items())]
+    assert (code, err) == (0, "") and json.loads(out) == json.loads(json.dumps(board.build(cells, 7, 50)))
+
+
+def test_csv_has_the_figures_of_the_json(path: Path) -> None:
+    found = list(csv.DictReader(StringIO(told(path, "--csv")[1])))
+    models = json.loads(told(path, "--json")[1])["models"]
+    assert [row["model"] for row in found] == [row["model"] for row in models]
+    assert [float(row["rating"]) for row in found[:3]] == [row["rating"] for row in models[:3]]
+    assert found[3]["rating"] == ""
+
+
+def test_a_category_is_ranked_by_its_votes_alone(path: Path) -> None:
+    code, out, _err = told(path, "--category", "code", "--csv")
+    assert code == 0
+    assert {row["model"]: row["votes"] for row in csv.DictReader(StringIO(out))} == {
+        "one": "42",
+        "two": "30",
+        "three": "9",
+        "four": "3",
+    }
+    assert told(path, "--category", "german")[0::2] == (
+        2, f"{path}: no vote counts in the category 'german'; there are: code, math\n",
+    )  # fmt: skip
+
+
+def test_the_laws_of_ties_that_can_be_asked_for_are_all_there_are() -> None:
+    assert set(command_line.TIES) == {command_line.spelled(law.name) for law in LAWS}
+
+
+@pytest.mark.parametrize("law", command_line.TIES[1:])
+def test_other_laws_of_ties(law: str, path: Path) -> None:
+    code, out, err = told(path, "--ties", law, "--csv")
+    assert (code, err) == (0, "")
+    ranked = [row for row in csv.DictReader(StringIO(out)) if row["rank"]]
+    assert [row["model"] for row in ranked] == ["one", "two", "three"]
+    assert sum(float(row["rating"]) for row in ranked) == pytest.approx(3000)
+    for row in ranked:
+        assert float(row["lower"]) < float(row["rating"]) < float(row["upper"])
+        assert float(row["upper"]) - float(row["rating"]) == pytest.approx(float(row["rating"]) - float(row["lower"]))
+        assert 1 <= int(row["rank"]) <= int(row["rank_worst"]) <= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model_a,model_b,winner\na,b,left\n", "line 2: unknown winner 'left'"),
+        ("model_a,model_b,winner\na,a,tie\nb,b,tie\n", "line 2: 'a' against itself (and 1 more)"),
+        ("model_a,winner\na,tie\n", "line 2: columns are missing"),
+        ("", "there is no vote in the file"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_2(text: str, said: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "v.csv", text)
+    code, out, err = told(path)
+    assert (code, out) == (2, "") and err.startswith(f"{path}: {said}") and err.count("\n") == 1
+
+
+def test_asking_for_what_cannot_be_done(path: Path, tmp_path: Path) -> None:
+    assert told(tmp_path / "none.csv")[0] == 2
+    assert "leave --ties out" in told(path, "--json", "--ties", "drop")[2]
+    no_ties = written(tmp_path, "n.csv", "model_a,model_b,winner\n" + "a,b,model_a\na,b,model_b\n" * 3)
+    code, _out, err = told(no_ties, "--ties", "davidson")
+    assert code == 2 and "Davidson" in err
+    hidden = written(tmp_path, "h.jsonl", [samples.LMSYS[4]])
+    assert told(hidden)[0::2] == (2, f"{hidden}: no vote counts\n")
+    for wrong in (["--replicates", "0"], ["--ties", "maybe"], ["--json", "--csv"]):
+        with pytest.raises(SystemExit) as ended:
+            told(path, *wrong)
+        assert ended.value.code == 2
+
+
+def test_real_votes_are_ranked() -> None:
+    path = real_votes.file("llmfao_crowd.csv")
+    models = json.loads(told(path, "--json", "--replicates", 20)[1])["models"]
+    reference = json.loads(real_votes.file("reference_arena_rank_0.1.1.json").read_text())["llmfao_crowd"]
+    exact = reference["statsmodels_glm_mean1000"]
+    assert len(models) == len(exact) == 59
+    assert max(abs(row["rating"] - exact[row["model"]]) for row in models) < 1e-6
