@@ -12,12 +12,12 @@ from ninja.errors import ValidationError
 
 from arena.problems import problem
 
-ROUTERS = {"/leaderboard": "ranking.api", "/releases": "datasets.api"}
+ROUTERS = {"/leaderboard": "ranking.api", "/log": "ranking.votelog.api", "/releases": "datasets.api"}
 
 api = NinjaAPI(
     title="Agon public API",
     version="1",
-    description="The published leaderboard and the published releases, read-only, without a key.",
+    description="The published leaderboard, the vote log and the published releases, read-only, without a key.",
     docs_url=None,  # its page would load scripts from another host; /api says what there is
     urls_namespace="api-1",
 )

@@ -15,8 +15,8 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.module_loading import import_string
 
-from arena import clock
-from arena.models import Appeal, Ban, Battle, Consent, GateBlock, Reply, Report, Side, Turn, Visitor
+from arena import clock, receipts
+from arena.models import Appeal, Ban, Battle, Consent, GateBlock, Reply, Report, Side, Turn, Visitor, Vote
 from arena.models.battles import FinishReason
 from arena.models.moderation import Complaint
 
@@ -119,11 +119,16 @@ def _battle(battle: Battle, turns: list[Fact], released: dict[UUID, list[Fact]])
         "state": battle.state,
         "void_reason": battle.void_reason or None,
         "models": {side: battle.revision(side).contestant.display_name if battle.revealed else None for side in Side},
-        "vote": vote and {"choice": vote.choice, "unranked": vote.unranked or None, "at": vote.created_at},
+        "vote": vote and _vote(vote),
         "share_link": battle.share_token and settings.SITE_URL + reverse("shared", args=[battle.share_token]),
         "turns": turns,
         "releases": {side: released.get(battle.conversation_id(side), []) for side in Side},
     }
+
+
+def _vote(vote: Vote) -> Fact:
+    fact = {"choice": vote.choice, "unranked": vote.unranked or None, "at": vote.created_at}
+    return fact | {"receipt": receipts.receipt(vote.pk)}
 
 
 def _turn(turn: Turn) -> Fact:

@@ -62,6 +62,7 @@ def _battle(fact: Fact) -> Iterator[str]:
     if vote := fact["vote"]:
         said = _("Your vote on %(moment)s: %(choice)s")
         yield "\n" + said % {"moment": _when(vote["at"]), "choice": Choice(vote["choice"]).label}
+        yield _("Its receipt: %(receipt)s") % {"receipt": vote["receipt"]}
     if fact["share_link"]:
         yield _("Shared at %(address)s") % {"address": fact["share_link"]}
     for release in {one["name"]: one for side in fact["releases"].values() for one in side}:

@@ -52,7 +52,7 @@ urlpatterns = [
     path("api", pages.api, name="api"),
     path("api/v1/", api.urls),
     # kindness: the same pages with a slash at the end, and the icon where browsers look unasked
-    re_path(r"^(?P<page>leaderboard|methodology|datasets|api|terms|privacy|about)/$", pages.without_slash),
+    re_path(r"^(?P<page>leaderboard|methodology|log|receipt|datasets|api|terms|privacy|about)/$", pages.without_slash),
     path("favicon.ico", pages.icon),
     path("language/", language.choose, name="set_language"),
     path("healthz", health.healthz, name="healthz"),

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from ranking import views
+from ranking.votelog import views as log_views
 
 urlpatterns = [
     path("leaderboard", views.leaderboard, name="leaderboard"),
@@ -10,5 +11,7 @@ urlpatterns = [
     path("leaderboard/wipe-demo/", views.wipe_demo, name="wipe_demo"),
     path("models/<slug:slug>/", views.model_page, name="model"),
     path("ops/planner", views.plan, name="planner"),
+    path("log", log_views.log, name="vote_log"),
+    path("receipt", log_views.receipt, name="receipt"),
     path("methodology", views.methodology, name="methodology"),
 ]

@@ -8,10 +8,10 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.safestring import SafeString, mark_safe
 
-from arena import transcript
+from arena import receipts, transcript
 from arena.ids import uuid4
 from arena.models import Battle, Reply, Side, Turn, Vote
-from arena.models.battles import BattleState, FinishReason, ReplyState, TurnState
+from arena.models.battles import BattleState, FinishReason, Origin, ReplyState, TurnState
 from arena.models.contestants import ContestantRevision
 
 LONG_PROMPT = 280  # characters; a longer question is set smaller and scrolls
@@ -154,6 +154,11 @@ class Scene:
     @cached_property
     def vote(self) -> Vote | None:
         return Vote.objects.filter(battle=self.battle).first() if self.revealed else None
+
+    @property
+    def receipt(self) -> str:
+        """Of a vote that enters the vote log; votes of the demo do not."""
+        return receipts.receipt(self.vote.pk) if self.vote and self.battle.origin == Origin.LIVE else ""
 
     @cached_property
     def first_vote(self) -> bool:

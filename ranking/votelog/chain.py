@@ -35,6 +35,11 @@ def encode(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
+def decode(body: str) -> dict[str, Any]:
+    """The entry of a line that has been checked."""
+    return dict(json.loads(body))
+
+
 def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -22,13 +22,17 @@ class LogEntry(models.Model):
     body = models.TextField()
     hash = models.CharField(max_length=64)
     receipt = models.CharField(max_length=64, blank=True, help_text=_("SHA-256 of the vote's receipt."))
+    about = models.PositiveBigIntegerField(null=True, help_text=_("The line of the vote that this line changes."))
 
     objects = LogEntryQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("log entry")
         verbose_name_plural = _("log entries")
-        indexes = [models.Index(fields=["-number"], condition=Q(kind=PUBLICATION), name="log_publications")]
+        indexes = [
+            models.Index(fields=["-number"], condition=Q(kind=PUBLICATION), name="log_publications"),
+            models.Index(fields=["about"], condition=Q(about__isnull=False), name="log_about"),
+        ]
         constraints = [models.UniqueConstraint(fields=["receipt"], condition=~Q(receipt=""), name="log_receipt_once")]
 
     def __str__(self) -> str:

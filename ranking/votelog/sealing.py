@@ -54,7 +54,7 @@ def append(entries: Iterable[Entry], last: chain.Head | None = None) -> chain.He
 
 
 def _columns(entry: Entry) -> dict[str, Any]:
-    return {"kind": entry["kind"], "receipt": entry.get("receipt", "")}
+    return {"kind": entry["kind"], "receipt": entry.get("receipt", ""), "about": entry.get("vote")}
 
 
 def _append(
@@ -137,7 +137,7 @@ def _seal(events: Sequence[VoteEvent], earlier: Iterable[VoteEvent], moment: dat
 def _votes(casts: Sequence[VoteEvent], categories: Mapping[UUID, list[str]], day: str) -> Iterator[Entry]:
     unranked = [event.vote_id for event in casts if event.vote_id and not event.ranked]
     reasons = dict(Vote.objects.filter(pk__in=unranked).values_list("pk", "unranked")) if unranked else {}
-    sealed = {names.commitment(names.receipt(event.vote_id or event.id)): event for event in casts}
+    sealed = {names.vote(event.vote_id or event.id): event for event in casts}
     for receipt in sorted(sealed):
         event = sealed[receipt]
         yield {
@@ -169,13 +169,13 @@ def _withhold(events: Sequence[VoteEvent], moment: datetime) -> None:
 
 def _exclusion(event: VoteEvent, day: str) -> Entry:
     """The nonce keeps a guess at an entry from being tried against its hash."""
-    receipt = names.commitment(names.receipt(event.vote_id or event.id))
+    receipt = names.vote(event.vote_id or event.id)
     return {"kind": str(event.kind), "day": day, "receipt": receipt, "nonce": secrets.token_hex(16)}
 
 
 def _numbers(votes: Iterable[UUID]) -> dict[UUID, int]:
     """The numbers of the votes' lines, of those that have one."""
-    receipts = {names.commitment(names.receipt(vote)): vote for vote in votes}
+    receipts = {names.vote(vote): vote for vote in votes}
     known = LogEntry.objects.filter(receipt__in=list(receipts)) if receipts else LogEntry.objects.none()
     return {receipts[receipt]: number for receipt, number in known.values_list("receipt", "number")}
 

@@ -13,15 +13,18 @@ from hypothesis.strategies import SearchStrategy
 from schemathesis import Case, GenerationMode
 from schemathesis.schemas import APIOperation
 
+from arena import receipts
 from arena.asgi import application
+from arena.models import Contestant
 from datasets import releases
 from tests.datasets import making
 from tests.datasets.rows import releasable
-from tests.ranking import pages
+from tests.ranking import pages, rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DOCUMENT = "/api/v1/openapi.json"
 EXAMPLES = 40  # of each operation
+PATH = {"name": "x", "path": "x", "page": 1, "entry": 1, "receipt": "vote-aaaa"}
 
 
 @pytest.fixture
@@ -60,6 +63,21 @@ def test_real_rows_are_what_the_document_says(api: schemathesis.BaseSchema) -> N
     assert len(pairs["battles"]) == 3
     listed = by_name["GET /api/v1/releases"].Case(query={"limit": 1, "offset": 1}).call_and_validate().json()
     assert (listed["count"], [one["name"] for one in listed["releases"]]) == (2, ["first"])
+    log = by_name["GET /api/v1/log"].Case().call_and_validate().json()
+    assert log["entries"] > 50 and len(log["publications"]) == 1
+    entry, page = log["entries"], {"page": log["pages"]}
+    for name, path in (
+        ("pages/{page}.jsonl", page),
+        ("pages/{page}.jsonl.gz", page),
+        ("boards/{entry}", {"entry": entry}),
+    ):
+        assert by_name[f"GET /api/v1/log/{name}"].Case(path_parameters=path).call_and_validate().status_code == 200
+    named = by_name["GET /api/v1/log/models"].Case().call_and_validate().json()["models"]
+    assert "Olive Branch" in {one["name"] for one in named}
+    event = rows.cast(*Contestant.objects.order_by("name")[:2], "a")
+    told = by_name["GET /api/v1/log/receipts/{receipt}"]
+    receipt = {"receipt": receipts.receipt(event.vote_id)}
+    assert told.Case(path_parameters=receipt).call_and_validate().json()["status"] == "waiting"
     one = by_name["GET /api/v1/releases/{name}"]
     assert one.Case(path_parameters={"name": "first"}).call_and_validate().json()["files"]
     assert one.Case(path_parameters={"name": "second"}).call_and_validate().json()["recall_reason"]
@@ -79,7 +97,7 @@ def check(cases: SearchStrategy[Case]) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY"])
 def test_no_operation_writes(api: schemathesis.BaseSchema, method: str) -> None:
     for operation in operations(api):
-        answer = operation.Case(method=method, path_parameters={"name": "x", "path": "x"}).call()
+        answer = operation.Case(method=method, path_parameters=PATH).call()
         assert answer.status_code == 405, operation.label
         assert answer.headers["allow"] == ["GET, HEAD, OPTIONS"]
 

@@ -1,6 +1,6 @@
 """What is measured of a page besides axe's rules: targets that are too small, pages that are too wide."""
 
-PAGES = ["/", "/me/", "/datasets", "/terms", "/privacy", "/about", "/leaderboard", "/methodology"]
+PAGES = ["/", "/me/", "/datasets", "/terms", "/privacy", "/about", "/leaderboard", "/methodology", "/log", "/receipt"]
 
 
 SMALL = """() => [...document.querySelectorAll('a[href], button, summary, input:not([type=hidden]), textarea')]

@@ -1,15 +1,18 @@
 """Every page that people can see, in every state: how a person, or a member of staff, gets there."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 
-from arena import accounts, recovery
+from arena import accounts, receipts, recovery
 from arena.clock import now
-from arena.models import Battle, Contestant, GateBlock, SiteConfig
+from arena.models import Battle, Contestant, GateBlock, SiteConfig, Vote
 from datasets.models import Release
+from ranking import counts
+from ranking.votelog import publication, sealing
 from tests import factories
 from tests.arena.views_help import Person, url
 from tests.datasets import making
@@ -161,6 +164,31 @@ def hidden_model(person: Person) -> HttpResponse:
     return person.get("/models/olive-branch/")
 
 
+def vote_log(person: Person) -> HttpResponse:
+    boards.publish((1900, 1100))
+    return person.get("/log")
+
+
+def receipt(unranked: str = "", seal: bool = True, publish: bool = True, flag: bool = False) -> Visit:
+    """The receipt of a vote, as far on its way as asked for."""
+
+    def visit(person: Person) -> HttpResponse:
+        models = boards.publish((3, 2))
+        event = rows.cast(*models, "a", ranked=not unranked)
+        Vote.objects.filter(pk=event.vote_id).update(unranked=unranked)
+        if flag:
+            rows.follow(event, "flag")
+        if seal:
+            counts.absorb()
+        if flag:
+            sealing.release(now() + timedelta(days=30), 0, 0)
+        if publish:
+            publication.publish(at_once=True)
+        return person.get(f"/receipt?receipt={receipts.receipt(event.vote_id)}")
+
+    return visit
+
+
 def paused(person: Person) -> HttpResponse:
     SiteConfig.objects.filter(pk=1).update(battles_paused=True)
     return person.start("7")
@@ -220,6 +248,15 @@ PAGES: list[tuple[str, str, Visit]] = [
     ("model", "codename", hidden_model),
     ("api", "api", get("/api")),
     ("methodology", "methodology", get("/methodology")),
+    ("vote_log", "empty", get("/log")),
+    ("vote_log", "log", vote_log),
+    ("receipt", "form", get("/receipt")),
+    ("receipt", "unknown", get("/receipt?receipt=7")),
+    ("receipt", "waiting", receipt(seal=False, publish=False)),
+    ("receipt", "sealed", receipt(publish=False)),
+    ("receipt", "public", receipt()),
+    ("receipt", "excluded", receipt(flag=True)),
+    *(("receipt", reason, receipt(unranked=reason)) for reason in ("identity", "stopped", "early")),
     ("admin_login", "link", admin_link),
     ("admin_login", "spent", get("/admin-login/0123456789/")),
     ("appealed", "appealed", appealed),

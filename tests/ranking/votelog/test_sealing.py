@@ -42,7 +42,7 @@ def test_a_vote_is_one_line_that_its_voter_can_find(pair: list[Contestant]) -> N
     vote = rows.cast(*pair, "a", probability=0.25, categories=["german", "code"]).vote
     counts.absorb()
     (line,) = log()
-    assert line["receipt"] == names.commitment(names.receipt(vote.pk))
+    assert line["receipt"] == names.vote(vote.pk)
     assert line | {"day": "", "receipt": ""} == {
         "kind": "vote",
         "number": 1,
@@ -108,7 +108,7 @@ def test_new_categories_name_the_line_of_their_vote(pair: list[Contestant]) -> N
     counts.absorb()
     line = log()[-1]
     assert (line["kind"], line["categories"]) == ("categories", ["math"])
-    assert log()[line["vote"] - 1]["receipt"] == names.commitment(names.receipt(second.vote_id))
+    assert log()[line["vote"] - 1]["receipt"] == names.vote(second.vote_id)
     assert first.vote_id != second.vote_id
 
 
@@ -141,7 +141,7 @@ def test_votes_of_before_the_log_are_sealed_by_the_first_absorb(pair: list[Conte
     kinds = [line["kind"] for line in log()]
     assert kinds == ["vote", "vote", "vote", "exclude", "vote"]
     assert sorted(line["categories"] for line in log() if line["kind"] == "vote") == [[], [], [], ["code"]]
-    assert log()[log()[3]["vote"] - 1]["receipt"] == names.commitment(names.receipt(old[0].vote_id))
+    assert log()[log()[3]["vote"] - 1]["receipt"] == names.vote(old[0].vote_id)
     counts.absorb()
     assert len(log()) == 5 and sound()
 

@@ -1,0 +1,107 @@
+"""/receipt and its API: the way of a vote from waiting to public, and nothing about exclusions before they are public."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+
+from arena import clock, receipts
+from arena.models import Contestant, Vote
+from ranking import counts, fitting
+from ranking.models import LogEntry
+from ranking.votelog import chain, publication
+from tests.ranking import rows
+from tests.ranking.pages import text
+
+NOON = datetime(2026, 11, 26, 12, 1, tzinfo=UTC)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOON)
+
+
+@pytest.fixture
+def pair() -> list[Contestant]:
+    pair = rows.contestants(2)
+    rows.ballot(*pair, wins=3, losses=3)
+    fitting.refit()
+    return pair
+
+
+def page(client: Client, vote: Vote) -> str:
+    return text(client, f"/receipt?receipt={receipts.receipt(vote.pk)}")
+
+
+def told(client: Client, vote: Vote) -> dict:
+    answer = client.get(f"/api/v1/log/receipts/{receipts.receipt(vote.pk)}")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def test_a_vote_waits_is_sealed_and_becomes_public(client: Client, pair: list[Contestant]) -> None:
+    vote = rows.cast(*pair, "a").vote
+    assert "waits to be sealed" in page(client, vote)
+    assert told(client, vote)["status"] == "waiting"
+    counts.absorb()
+    number = LogEntry.objects.latest("number").number
+    said = page(client, vote)
+    assert f"in the log as entry {number}" in said and "planned for 2026-11-26 18:00 UTC" in said
+    assert (told(client, vote)["status"], told(client, vote)["line"]) == ("sealed", None)
+    publication.publish(at_once=True)
+    said = page(client, vote)
+    assert f"in the log as entry {number}" in said and "published at 2026-11-26 12:01 UTC" in said
+    assert "every board since" in said
+    api = told(client, vote)
+    assert (api["status"], api["entry"], api["publication"]) == ("public", number, number + 1)
+    assert chain.decode(api["line"])["receipt"] == api["sha256"] == receipts.commitment(api["receipt"])
+
+
+def test_a_flagged_vote_looks_like_any_other_until_its_batch(
+    client: Client, pair: list[Contestant], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, flagged = rows.cast(*pair, "a"), rows.cast(*pair, "a")
+    publication.publish(at_once=True)
+    before = [page(client, one.vote) for one in (honest, flagged)] + [
+        told(client, one.vote) for one in (honest, flagged)
+    ]
+    rows.follow(flagged, "flag")
+    fitting.refit()
+    publication.publish(at_once=True)
+    after = [page(client, one.vote) for one in (honest, flagged)] + [
+        told(client, one.vote) for one in (honest, flagged)
+    ]
+    assert after == before
+    monkeypatch.setattr(clock, "now", lambda: NOON + timedelta(days=9))
+    publication.publish(at_once=True)
+    line = LogEntry.objects.get(kind="exclude")
+    assert f"taken out of the count by entry {line.number}" in page(client, flagged.vote)
+    assert told(client, flagged.vote)["excluded"] == line.number
+    assert told(client, honest.vote)["excluded"] is None
+
+
+def test_an_unranked_vote_is_told_its_public_reason(client: Client, pair: list[Contestant]) -> None:
+    vote = rows.vote(*pair, "a")
+    Vote.objects.filter(pk=vote.pk).update(unranked="stopped")
+    rows.event(vote, *pair, "a", ranked=False)
+    publication.publish(at_once=True)
+    assert "an answer was stopped" in page(client, vote)
+    assert (told(client, vote)["ranked"], told(client, vote)["reason"]) == (False, "stopped")
+
+
+@pytest.mark.parametrize("asked", ["vote-aaaa-aaaa-aaaa-aaaa-aaaa-aaaa", "nonsense", "<script>alert(1)</script>"])
+def test_what_is_no_receipt_is_not_found_and_is_shown_as_text(client: Client, asked: str) -> None:
+    said = text(client, f"/receipt?receipt={asked}", 404)
+    assert "No vote has this receipt" in said and "<script>alert" not in said
+    assert client.get(f"/api/v1/log/receipts/{asked}".replace("</", "%3C")).status_code == 404
+
+
+def test_demo_votes_have_no_place_in_the_log(client: Client, pair: list[Contestant]) -> None:
+    vote = rows.cast(*pair, "a", "demo").vote
+    assert "No vote has this receipt" in text(client, f"/receipt?receipt={receipts.receipt(vote.pk)}", 404)
+
+
+def test_the_form_alone_needs_no_query(client: Client, django_assert_num_queries: object) -> None:
+    assert "Find my vote" in text(client, "/receipt")
