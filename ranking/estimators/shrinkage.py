@@ -29,7 +29,7 @@ SCALE = 0.3  # logits (52 rating points): the prior's scale of tau
 GRID = 241
 FURTHEST = 6.0  # of the grid, in SCALEs
 OVERLAP = 1e-3  # of H, kept apart from H_k where a category holds all votes
-SETTLED = 1e-8  # logits
+SETTLED = 1e-6  # logits; 2e-4 rating points
 MAX_ROUNDS = 60
 
 
