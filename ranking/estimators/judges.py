@@ -74,22 +74,34 @@ class JudgeTally:
 
     @classmethod
     def of_battles(
-        cls, models: Sequence[str], a: ArrayLike, b: ArrayLike, outcome: ArrayLike, judge: ArrayLike
+        cls,
+        models: Sequence[str],
+        a: ArrayLike,
+        b: ArrayLike,
+        outcome: ArrayLike,
+        judge: ArrayLike,
+        count: ArrayLike | None = None,
     ) -> "JudgeTally":
         """N battles as integer codes, as Tally.of_battles takes them; `judge`: any code >= 0, or -1 = unknown.
+
+        `count`: whole numbers of equal battles per row (default: one).
 
         Raises ValueError for a model against itself, codes out of range, or columns of different lengths.
         """
         a, b, outcome, judge = (np.asarray(codes, np.int64) for codes in (a, b, outcome, judge))
-        if not len(a) == len(b) == len(outcome) == len(judge):
+        counts = np.ones(len(a), np.int64) if count is None else np.asarray(count, np.int64)
+        if not len(a) == len(b) == len(outcome) == len(judge) == len(counts):
             raise ValueError("columns of different lengths")
+        if (counts < 0).any():
+            raise ValueError("a negative count")
+        a, b, outcome, judge, counts = (column[counts > 0] for column in (a, b, outcome, judge, counts))
         if len(a) and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= len(models)):
             raise ValueError(f"a position is outside the {len(models)} models")
         if len(a) and (outcome.min() < 0 or outcome.max() >= OUTCOMES or judge.min() < -1):
             raise ValueError("an outcome code is none of Outcome, or a judge is below -1")
         if (a == b).any():
             raise ValueError(f"battle {int(np.flatnonzero(a == b)[0])} is a model against itself")
-        return cls._fold(tuple(models), a, b, outcome, judge, np.ones(len(a), np.int64))
+        return cls._fold(tuple(models), a, b, outcome, judge, counts)
 
     @classmethod
     def _fold(

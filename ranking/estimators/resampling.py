@@ -19,6 +19,7 @@ SHORTFALL = (
     3.0  # standard deviations by which Poisson numbers stay below the multinomial's total, before they are topped up
 )
 GUIDE = 1 << 16
+JUDGES_FLOATS = 1 << 20  # multiplicities at a time, whatever the number of judges
 COLUMNS = 16  # replicates that are topped up together: one line of the cache holds a cell of all of them
 
 
@@ -96,11 +97,20 @@ class Judges:
         self._generator = np.random.Generator(np.random.SFC64(seed))
 
     def draw(self, replicates: int) -> tuple[Single, Single]:
+        pairs, judges = self._up.shape
+        up, down = np.empty((2, pairs, replicates), np.float32)
+        size = max(1, JUDGES_FLOATS // judges)
+        for begin in range(0, replicates, size):
+            block = slice(begin, min(begin + size, replicates))
+            times = self._multiplicities(block.stop - begin)
+            up[:, block], down[:, block] = self._up @ times, self._down @ times
+        return up, down
+
+    def _multiplicities(self, replicates: int) -> Single:
+        """(J, replicates): how often each judge is drawn."""
         judges = self._up.shape[1]
-        times = np.empty((judges, replicates), np.float32)
-        for replicate in range(replicates):
-            times[:, replicate] = np.bincount(self._generator.integers(judges, size=judges), minlength=judges)
-        return self._up @ times, self._down @ times
+        drawn = self._generator.integers(judges, size=(judges, replicates)) * replicates + np.arange(replicates)
+        return np.bincount(drawn.ravel(), minlength=judges * replicates).reshape(judges, replicates).astype(np.float32)
 
 
 def _whole_counts(pairs: Pairs) -> Ints:

@@ -8,6 +8,7 @@ in [-1, 1], correlated, with effects of .25 to -.05 logits per standard deviatio
 from __future__ import annotations
 
 import csv
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,35 +99,58 @@ def names(size: int) -> tuple[str, ...]:
 
 
 def read(path: Path) -> Battles:
-    """A CSV with model_a, model_b, winner; judge and chars_a ... bold_b where it has them.
+    """A CSV with model_a, model_b, winner; judge and chars_a ... bold_b where it has them. Memory: columns, no rows.
 
-    Raises ValueError, with the line, for an unknown winner, a model against itself or a missing name.
+    Raises ValueError, with the line, for an unknown winner, a model against itself, a missing name or a count that is none.
     """
-    with path.open(newline="", encoding="utf-8") as stream:
-        table = csv.DictReader(stream)
-        columns = table.fieldnames or []
-        if missing := {"model_a", "model_b", "winner"} - set(columns):
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        table = csv.reader(stream)
+        header = next(table, [])
+        if missing := {"model_a", "model_b", "winner"} - set(header):
             raise ValueError(f"{path}: no column {', '.join(sorted(missing))}")
-        rows = []
+        columns = _Columns(header)
         for row in table:
-            if row["winner"] not in WINNERS:
-                raise ValueError(f"{path}, line {table.line_num}: unknown winner {row['winner']!r}")
-            if not row["model_a"] or not row["model_b"] or row["model_a"] == row["model_b"]:
-                raise ValueError(f"{path}, line {table.line_num}: a battle needs two different models")
-            rows.append(row)
-    models = sorted({row[side] for row in rows for side in ("model_a", "model_b")})
-    place = {name: i for i, name in enumerate(models)}
-    a, b = (np.array([place[row[side]] for row in rows], np.int32) for side in ("model_a", "model_b"))
-    outcome = np.array([WINNERS[row["winner"]] for row in rows], np.int32)
-    judge = np.unique([row["judge"] for row in rows], return_inverse=True)[1] if "judge" in columns else None
-    if judge is not None:
-        judge = np.where([row["judge"] == "" for row in rows], -1, judge)
-    return Battles(tuple(models), a, b, outcome, judge, _style(rows, columns))
+            try:
+                columns.add(row)
+            except (ValueError, IndexError) as error:
+                raise ValueError(f"{path}, line {table.line_num}: {error}") from None
+    return columns.battles()
 
 
-def _style(rows: list[dict[str, str]], columns: list[str]) -> np.ndarray | None:
-    """(N, 4) contrasts of length, headers, lists and bold, where the file has all of them."""
-    if any(f"{COUNTS[name]}_{side}" not in columns for name in FEATURES for side in "ab"):
-        return None
-    sides = [[[float(row[f"{COUNTS[name]}_{side}"]) for name in FEATURES] for row in rows] for side in "ab"]
-    return contrast(*sides).astype(np.float32)
+class _Columns:
+    """Codes of a file's battles, a few bytes each."""
+
+    def __init__(self, header: list[str]) -> None:
+        self.place = {name: i for i, name in enumerate(header)}
+        self.models: dict[str, int] = {}
+        self.judges: dict[str, int] = {"": -1}
+        self.codes = {name: array("i") for name in ("a", "b", "outcome", "judge")}
+        self.counts = array("f")
+        styled = [f"{COUNTS[name]}_{side}" for side in "ab" for name in FEATURES]
+        self.styled = [self.place[name] for name in styled] if set(styled) <= set(header) else []
+
+    def add(self, row: list[str]) -> None:
+        winner, models = row[self.place["winner"]], [row[self.place[side]] for side in ("model_a", "model_b")]
+        if winner not in WINNERS:
+            raise ValueError(f"unknown winner {winner!r}")
+        if not all(models) or models[0] == models[1]:
+            raise ValueError("a battle needs two different models")
+        self.counts.extend([float(row[i]) for i in self.styled])
+        for side, name in zip("ab", models, strict=True):
+            self.codes[side].append(self.models.setdefault(name, len(self.models)))
+        self.codes["outcome"].append(WINNERS[winner])
+        if "judge" in self.place:
+            self.codes["judge"].append(self.judges.setdefault(row[self.place["judge"]], len(self.judges) - 1))
+
+    def battles(self) -> Battles:
+        """With the models in the order of their names."""
+        names = sorted(self.models)
+        order = np.empty(len(names), np.int32)
+        order[[self.models[name] for name in names]] = np.arange(len(names))
+        codes = {name: np.array(column, np.int32) for name, column in self.codes.items()}
+        features = None
+        if self.styled:
+            sides = np.array(self.counts, np.float32).reshape(-1, 2, len(FEATURES))
+            features = contrast(sides[:, 0], sides[:, 1]).astype(np.float32)
+        judge = codes["judge"] if "judge" in self.place else None
+        return Battles(tuple(names), order[codes["a"]], order[codes["b"]], codes["outcome"], judge, features)

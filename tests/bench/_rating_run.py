@@ -36,7 +36,10 @@ def load(folder: Path) -> Tally:
     """The largest group of models that can be fitted together."""
     with np.load(folder / "stored.npz") as stored:
         tally = Tally(tuple(stored["models"].tolist()), *(stored[name] for name in COLUMNS))
-    return tally.select(connectivity.ranked_group(tally.pairs()).members)
+    group = connectivity.ranked_group(tally.pairs())
+    if not len(group.members):
+        raise SystemExit("no two models can be fitted together")
+    return tally.select(group.members)
 
 
 def boot(folder: Path, replicates: int) -> dict[str, Any]:

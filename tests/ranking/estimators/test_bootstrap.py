@@ -5,8 +5,10 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ranking.estimators import bootstrap, bradley_terry, chord
+from ranking.estimators import bootstrap, bradley_terry, chord, resampling
 from ranking.estimators.bradley_terry import PER_LOGIT, fit, to_rating
 from ranking.estimators.judges import JudgeTally
 from ranking.estimators.resampling import Multinomial
@@ -99,6 +101,39 @@ def test_judges_who_repeat_themselves_widen_the_clustered_interval_only() -> Non
     once = Tally.of_battles("abcdef", a, b, outcome).pairs()
     single = bootstrap.multinomial(once, fit(once).theta, 2).thetas
     assert np.median(judges.std(axis=0) / single.std(axis=0)) == pytest.approx(1.0, rel=0.06)
+
+
+rows = st.lists(st.tuples(st.permutations(range(4)).map(lambda order: order[:2]), st.integers(0, 3)), max_size=40)
+
+
+@settings(deadline=None, max_examples=25)
+@given(rows, st.randoms(use_true_random=False))
+def test_neither_the_side_nor_the_order_of_the_battles_matters(battles: list, random: object) -> None:
+    battles = battles + [((i, (i + 1) % 4), 2) for i in range(4)]
+    mirror = (1, 0, 2, 3)
+    turned = [((b, a), mirror[outcome]) if random.random() < 0.5 else ((a, b), outcome) for (a, b), outcome in battles]  # type: ignore[attr-defined]
+    random.shuffle(turned)  # type: ignore[attr-defined]
+    made = []
+    for some in (battles, turned):
+        a, b = zip(*[pair for pair, _ in some], strict=True)
+        pairs = Tally.of_battles("abcd", a, b, [outcome for _, outcome in some]).pairs()
+        made.append(bootstrap.multinomial(pairs, fit(pairs).theta, 1, 30).thetas)
+    assert np.array_equal(*made)
+
+
+def test_many_judges_take_bounded_memory_and_the_same_replicates_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.integers(0, 3, 900), rng.integers(3, 6, 900)
+    tally = JudgeTally.of_battles("abcdef", a, b, rng.integers(0, 3, 900), rng.integers(0, 300, 900))
+    theta = fit(tally.tally().pairs()).theta
+    whole = bootstrap.clustered(tally, theta, 4, 200).thetas
+    sizes: list[int] = []
+    draw = resampling.Judges._multiplicities
+    monkeypatch.setattr(resampling.Judges, "_multiplicities", lambda self, n: sizes.append(n) or draw(self, n))
+    monkeypatch.setattr(resampling, "JUDGES_FLOATS", tally.judges * 60)
+    parts = bootstrap.clustered(tally, theta, 4, 200).thetas
+    assert sizes == [60, 60, 60, 20]
+    assert np.median(parts.std(axis=0) / whole.std(axis=0)) == pytest.approx(1, abs=0.15)
 
 
 def test_half_widths_on_real_votes_are_those_of_a_peer() -> None:

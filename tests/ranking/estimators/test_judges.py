@@ -67,6 +67,15 @@ def test_a_count_of_unknown_battles_is_as_many_judges_and_a_judge_is_one() -> No
     assert sorted(folded.count.tolist()) == [1, 1, 1, 5]
 
 
+def test_columns_may_carry_counts_and_rows_without_battles_vanish() -> None:
+    columns = [0, 0, 1], [1, 1, 2], [0, 0, 2], [7, -1, 7], [4, 2, 0]
+    folded = JudgeTally.of_battles(MODELS, *columns)
+    repeated = JudgeTally.of_battles(MODELS, *(np.repeat(column, columns[4]) for column in columns[:4]))
+    for name in ("first", "second", "outcome", "judge", "count"):
+        np.testing.assert_array_equal(getattr(folded, name), getattr(repeated, name))
+    assert (folded.total, folded.judges) == (6, 3)
+
+
 def test_selecting_models_keeps_their_battles_and_renumbers_judges() -> None:
     cells = [
         JudgeCell("x", "a", "b", "first", 2),
@@ -93,10 +102,17 @@ def test_bad_cells_are_refused(cell: JudgeCell) -> None:
 
 @pytest.mark.parametrize(
     "columns",
-    [([0], [0], [0], [0]), ([0], [9], [0], [0]), ([0], [1], [7], [0]), ([0], [1], [0], [-2]), ([0], [1], [0], [])],
+    [
+        ([0], [1], [0], [0], [-1]),
+        ([0], [0], [0], [0]),
+        ([0], [9], [0], [0]),
+        ([0], [1], [7], [0]),
+        ([0], [1], [0], [-2]),
+        ([0], [1], [0], []),
+    ],
 )
 def test_bad_codes_are_refused(columns: tuple) -> None:
-    with pytest.raises(ValueError, match="itself|outside|none of|lengths"):
+    with pytest.raises(ValueError, match="itself|outside|none of|lengths|negative"):
         JudgeTally.of_battles(("x", "y"), *columns)
 
 
