@@ -45,8 +45,8 @@ def look_at(history: History, ballots: Ballots, heterogeneity: float = HETEROGEN
     residual = SCORE[ballots.outcome] - expected
     size = history.size
     total = np.bincount(ballots.a, residual, size) - np.bincount(ballots.b, residual, size)
+    battles = np.bincount(np.concatenate([ballots.a, ballots.b]), np.ones(2 * len(ballots)), size)
     spread = np.bincount(ballots.a, variance, size) + np.bincount(ballots.b, variance, size)
-    battles = (np.bincount(ballots.a, minlength=size) + np.bincount(ballots.b, minlength=size)).astype(float)
     spread = spread + (heterogeneity * battles) ** 2
     return np.asarray(np.where(battles > 0, total / np.sqrt(np.maximum(spread, 1e-9)), 0.0)), battles
 
