@@ -69,6 +69,21 @@ KEEP_JOBS_DAYS = env.number("AGON_KEEP_JOBS_DAYS", 90, least=1)
 RETENTION_BATCH = env.number("AGON_RETENTION_BATCH", 500, least=1)
 RETENTION_BATCHES = env.number("AGON_RETENTION_BATCHES", 200, least=1)
 
+# --- The watch on abuse of votes (docs/abuse.md) ------------------------------------------------------------------------
+WATCH_BATCH = env.number("AGON_WATCH_BATCH", 5000, least=1)
+WATCH_DAYS = env.number("AGON_WATCH_DAYS", 90, least=1)
+WATCH_ROWS = env.number("AGON_WATCH_ROWS", 100_000, least=100)
+SUSPICION_ALPHA = env.share("AGON_SUSPICION_ALPHA", 0.05)
+SUSPICION_GROUP_ALPHA = env.share("AGON_SUSPICION_GROUP_ALPHA", 0.01)
+SUSPICION_SWARM_ALPHA = env.share("AGON_SUSPICION_SWARM_ALPHA", 0.001)
+SUSPICION_HETEROGENEITY = env.share("AGON_SUSPICION_HETEROGENEITY", 0.04)
+SUSPICION_YOUNG = env.number("AGON_SUSPICION_YOUNG", 20, least=1)
+SUSPICION_HISTORY = env.number("AGON_SUSPICION_HISTORY", 1000, least=1)
+DUPLICATE_VOTES = env.number("AGON_DUPLICATE_VOTES", 10, least=1)
+INFLUENCE_SHARE = env.share("AGON_INFLUENCE_SHARE", 0.02)
+INFLUENCE_PREFIX_SHARE = env.share("AGON_INFLUENCE_PREFIX_SHARE", 0.05)
+INFLUENCE_LEAST = env.number("AGON_INFLUENCE_LEAST", 50, least=1)
+
 # --- The board and what is broadcast --------------------------------------------------------------------------------
 ABSORB_BATCH = env.number("AGON_ABSORB_BATCH", 2000, least=1)
 ABSORB_BATCHES = env.number("AGON_ABSORB_BATCHES", 500, least=1)

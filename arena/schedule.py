@@ -14,6 +14,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-turns": clocked("arena.tasks.sweep", env.seconds("AGON_SWEEP_S", 5.0)),
     "expire-battles": clocked("arena.tasks.expire", 60.0),
     "refit-board": clocked("ranking.tasks.refit", env.seconds("AGON_REFIT_S", 300.0)),
+    "watch-votes": clocked("ranking.tasks.watch", env.seconds("AGON_WATCH_S", 300.0)),
     # Asks whether a moment of AGON_PUBLISH_S has come; a publication is never more than this late.
     "publish-board": clocked("ranking.tasks.publish", min(60.0, env.seconds("AGON_PUBLISH_S", 21_600.0) or 60.0)),
     "sweep-jobs": clocked("arena.tasks.sweep_jobs", env.seconds("AGON_JOB_SWEEP_S", 60.0)),

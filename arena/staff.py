@@ -39,7 +39,10 @@ GROUPS = {
             view_engineendpoint add_engineendpoint change_engineendpoint delete_engineendpoint
             view_deployment add_deployment change_deployment delete_deployment view_spend
         """,
-        "ranking": "view_paircount view_judgecount view_votestyle view_voteimport view_boardsnapshot",
+        "ranking": """
+            view_paircount view_judgecount view_votestyle view_voteimport view_boardsnapshot
+            view_suspicion change_suspicion
+        """,
         "datasets": "view_release view_releasefile view_releasedconversation publish_release",
     },
     # Named experts: judge stored battles blind, and see only what the release gate would pass now (datasets/rating).

@@ -1,4 +1,6 @@
-"""Taking battles and votes out of the ranking. A vote is never changed or deleted: a VOID event says that it no longer counts.
+"""Taking battles and votes out of the ranking for good (a flag, arena/flagging.py, can be taken back).
+
+A vote is never changed or deleted: a VOID event says that it no longer counts.
 
 The voter is told nothing, so that nobody can test what is noticed: the battle stays `voted`, its page keeps every byte.
 `ranking` absorbs the event at its next fit, which is asked for at once.

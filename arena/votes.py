@@ -16,8 +16,12 @@ from arena.models.votes import Unranked
 from arena.moderation.detectors.identity import reveals_identity
 
 
-def cast_vote(battle_id: UUID, choice: str, turn_number: int, visitor: Visitor | None = None) -> Vote:
+def cast_vote(
+    battle_id: UUID, choice: str, turn_number: int, visitor: Visitor | None = None, machine: bool = False
+) -> Vote:
     """Store the vote and its event, and reveal. `turn_number` is the last turn the voter has seen.
+
+    `machine`: the browser says that it is a program.
 
     The vote's `battle` comes with its turns as `arena.transcript` reads them, and with `voted_before`: whether its visitor had.
     Battle.DoesNotExist when there is none, or it is not that of `visitor` (None: whoever's). Refused 409 while a side is being
@@ -29,7 +33,7 @@ def cast_vote(battle_id: UUID, choice: str, turn_number: int, visitor: Visitor |
     try:
         with transaction.atomic():
             battle = _locked(battle_id, visitor)
-            return _store(battle, Choice(choice), _votable_turn(battle, turn_number))
+            return _store(battle, Choice(choice), _votable_turn(battle, turn_number), machine)
     except IntegrityError:  # the row lock makes this unreachable; the constraint is what makes it true
         raise Refused(409, "voted", _("You have already voted in this battle.")) from None
 
@@ -63,7 +67,7 @@ def _votable_turn(battle: Battle, turn_number: int) -> Turn:
     return last
 
 
-def _store(battle: Battle, choice: Choice, turn: Turn) -> Vote:
+def _store(battle: Battle, choice: Choice, turn: Turn, machine: bool) -> Vote:
     moment = clock.now()
     replies = [reply for turn in transcript.turns_of(battle) for reply in turn.replies.all()]
     marked = _shows_identity(battle, [reply.message.text for reply in replies if reply.message])
@@ -74,6 +78,7 @@ def _store(battle: Battle, choice: Choice, turn: Turn) -> Vote:
         choice=choice,
         identity_mark=marked,
         unranked=_why_unranked({reply.finish_reason for reply in replies}, marked),
+        machine=machine,
         seconds_to_vote=max(0.0, (moment - (battle.ready_at or moment)).total_seconds()),
         created_at=moment,
     )

@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from arena import audit, voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig
-from ranking import demo
-from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteImport, VoteStyle
+from ranking import demo, suspicions
+from ranking.models import BoardSnapshot, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
 from ranking.votelog import publication
 
 PUBLISH_NOW = "ranking.tasks.publish_now"
@@ -110,6 +110,26 @@ class VoteStyleAdmin(ReadOnlyAdmin):
 class VoteImportAdmin(ReadOnlyAdmin):
     list_display = ("title", "origin", "format", "votes", "counted", "contestants", "styled", "created_at")
     list_filter = ("format",)
+
+
+@admin.register(Suspicion)
+class SuspicionAdmin(ReadOnlyAdmin):
+    """Whom the watch suspects of what; the one thing to do is to take it back."""
+
+    list_display = ("updated_at", "kind", "code", "detector", "way", "contestant", "statistic", "votes", "cleared_by")
+    list_filter = ("detector", "kind", ("cleared_at", admin.EmptyFieldListFilter))
+    list_select_related = ("contestant", "cleared_by")
+    search_fields = ("code",)
+    ordering = ("-updated_at",)
+    actions = ["clear"]
+
+    def has_clear_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("ranking.change_suspicion")
+
+    @admin.action(description=gettext_lazy("Take back: these votes count again"), permissions=["clear"])
+    def clear(self, request: HttpRequest, queryset: QuerySet[Suspicion]) -> None:
+        votes = sum(suspicions.clear(suspicion, request.user) for suspicion in queryset)
+        self.message_user(request, ngettext("%d vote counts again.", "%d votes count again.", votes) % votes)
 
 
 def _one(request: HttpRequest) -> bool:

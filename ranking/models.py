@@ -1,5 +1,7 @@
 """What the ranking keeps: absorbed counts, and the boards that were fitted from them."""
 
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -98,6 +100,48 @@ class VoteStyle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.length_a} / {self.length_b} characters"
+
+
+class Suspicion(models.Model):
+    """What the watch found, about whom, and which votes it took out. Staff can take it back, once and for all.
+
+    `code` names the subject under a key: a voter as `VoteEvent.judge` does, a prefix or a prompt by a keyed hash; single votes
+    and windows by their day, so that clearing one says nothing about later ones.
+    """
+
+    class Kind(models.TextChoices):
+        VOTER = "voter", _("voter")
+        PREFIX = "prefix", _("young voters of one address prefix")
+        PROMPT = "prompt", _("one prompt")
+        WINDOW = "window", _("young voters of so many days")
+        VOTES = "votes", _("single votes")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    detector = models.CharField(max_length=20)
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    code = models.CharField(max_length=64, blank=True)
+    way = models.CharField(max_length=20, blank=True, help_text=_("What the votes look like."))
+    contestant = models.ForeignKey("arena.Contestant", models.CASCADE, null=True, blank=True, related_name="+")
+    statistic = models.FloatField(default=0.0, help_text=_("Of the detector: see docs/abuse.md."))
+    votes = models.PositiveIntegerField(help_text=_("Votes that were taken out."))
+    vote_ids = ArrayField(models.UUIDField(), default=list, editable=False)
+    created_at = models.DateTimeField(default=now)
+    updated_at = models.DateTimeField(default=now)
+    cleared_at = models.DateTimeField(null=True, blank=True)
+    cleared_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        verbose_name = _("suspicion")
+        verbose_name_plural = _("suspicions")
+        indexes = [models.Index(fields=["-updated_at"])]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["detector", "kind", "code", "contestant"], name="suspicion_once", nulls_distinct=False
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.detector}: {self.kind} {self.code[:8]}"
 
 
 class BoardSnapshotQuerySet(models.QuerySet["BoardSnapshot"]):

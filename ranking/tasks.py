@@ -3,12 +3,19 @@
 from celery import shared_task
 
 from ranking import fitting
+from ranking import watch as watching
 from ranking.votelog import publication
 
 
 @shared_task(ignore_result=True)
 def refit() -> int:
     return len(fitting.refit())
+
+
+@shared_task(ignore_result=True)
+def watch() -> int:
+    """Flags what the rules find among new votes."""
+    return watching.run()
 
 
 @shared_task(ignore_result=True)

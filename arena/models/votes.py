@@ -46,6 +46,8 @@ class Vote(models.Model):
     identity_mark = models.BooleanField(default=False)
     unranked = models.CharField(max_length=8, choices=Unranked.choices, blank=True)
     seconds_to_vote = models.FloatField(help_text=_("From ready to the vote."))
+    machine = models.BooleanField(default=False, help_text=_("The browser said that it is a program."))
+    watched = models.BooleanField(default=False, help_text=_("The watch on abuse has looked at it."))
     created_at = models.DateTimeField(default=now)
 
     objects = VoteQuerySet.as_manager()
@@ -53,6 +55,7 @@ class Vote(models.Model):
     class Meta:
         verbose_name = _("vote")
         verbose_name_plural = _("votes")
+        indexes = [models.Index(fields=["id"], condition=Q(watched=False), name="vote_unwatched")]
         constraints = [
             # Joined by `simulation` in a later release: exactly one of the two is set.
             models.CheckConstraint(condition=Q(battle__isnull=False), name="vote_has_one_subject"),

@@ -1,5 +1,6 @@
 """Who asks: the owner of a battle, the fairness group of an address, the fields of a form."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from uuid import UUID
@@ -11,6 +12,10 @@ from django.utils.translation import gettext as _
 from arena import addresses, bans
 from arena.errors import Refused
 from arena.models import Battle, Reply, Visitor
+
+PROGRAM = re.compile(
+    r"bot\b|crawl|spider|headless|curl|wget|python|httpx|aiohttp|go-http|java/|okhttp|node-fetch|axios", re.I
+)
 
 
 class Request(HttpRequest):
@@ -55,6 +60,11 @@ def taking_part(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
         return view(request, *args, **kwargs)
 
     return inner
+
+
+def machine(request: Request) -> bool:
+    """Whether the browser says that it is a program, or says nothing. Only this yes or no is ever stored."""
+    return PROGRAM.search(request.headers.get("User-Agent") or "bot") is not None
 
 
 def wants_fragment(request: Request) -> bool:

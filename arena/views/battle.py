@@ -105,7 +105,9 @@ def retry(request: Request, battle: Battle) -> HttpResponse:
 @access.taking_part
 @access.owned_unread
 def vote(request: Request, battle: UUID, visitor: Visitor) -> HttpResponse:
-    vote = votes.cast_vote(battle, request.POST.get("choice", ""), access.number(request), visitor)
+    vote = votes.cast_vote(
+        battle, request.POST.get("choice", ""), access.number(request), visitor, access.machine(request)
+    )
     assert vote.battle is not None, "erased only with its vote"
     return show(request, vote.battle, vote)
 

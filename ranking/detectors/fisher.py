@@ -11,7 +11,7 @@ Test: tests/ranking/detectors/test_fisher.py (p by hand; honest voters; how litt
 """
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from ranking.detectors.history import SCORE, Ballots, History
 from ranking.estimators.tally import Floats
@@ -35,4 +35,4 @@ def flags(p: Floats, seed: int, alpha: float = 0.1) -> bool:
     looks = np.random.default_rng(seed).integers(1, MOST + 1, LOOKS)
     looks = looks[looks <= len(p)]
     fisher = -2 * np.cumsum(np.log(p))
-    return bool((fisher[looks - 1] >= chi2.ppf(1 - alpha / LOOKS, 2 * looks)).any())
+    return bool((fisher[looks - 1] >= chdtri(2 * looks, alpha / LOOKS)).any())

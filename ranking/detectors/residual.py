@@ -13,7 +13,7 @@ tests/ranking/detectors/test_residual.py (variance and rate under the null, powe
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from ranking.detectors.history import PRIOR, SCORE, Ballots, History
 from ranking.estimators.tally import Floats
@@ -46,8 +46,8 @@ def look_at(history: History, ballots: Ballots) -> Residuals:
     lean = expected - 0.5
     power = float((variance * lean**2).sum())
     agreement = float((residual * lean).sum() / np.sqrt(power)) if power > 0 else 0.0
-    p = min(1.0, met * 2 * float(norm.sf(abs(z[worst]))))
-    return Residuals(z, worst, p, agreement, float(norm.cdf(agreement)))
+    p = min(1.0, met * 2 * float(ndtr(-abs(z[worst]))))
+    return Residuals(z, worst, p, agreement, float(ndtr(agreement)))
 
 
 def _per_model(history: History, ballots: Ballots, residual: Floats, variance: Floats) -> tuple[Floats, Floats]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from ranking.detectors.history import SCORE, Ballots, History
 from ranking.estimators.tally import Floats
@@ -48,14 +48,14 @@ def look_at(history: History, ballots: Ballots, heterogeneity: float = HETEROGEN
     battles = np.bincount(np.concatenate([ballots.a, ballots.b]), np.ones(2 * len(ballots)), size)
     spread = np.bincount(ballots.a, variance, size) + np.bincount(ballots.b, variance, size)
     spread = spread + (heterogeneity * battles) ** 2
-    return np.asarray(np.where(battles > 0, total / np.sqrt(np.maximum(spread, 1e-9)), 0.0)), battles
+    return np.asarray(np.where(battles > 0, total / np.sqrt(np.maximum(spread, 1e-9)), 0.0)), np.asarray(battles, float)
 
 
 def quarantine(
     history: History, ballots: Ballots, alpha: float = ALPHA, heterogeneity: float = HETEROGENEITY
 ) -> tuple[NDArray[np.bool_], list[Campaign]]:
     """(N,) which ballots to take out, and the models that stood out, the most extreme first."""
-    bound = float(norm.isf(alpha / (2 * history.size)))
+    bound = -float(ndtri(alpha / (2 * history.size)))
     out, campaigns = np.zeros(len(ballots), bool), []
     for _ in range(history.size):
         z, battles = look_at(history, ballots.take(~out), heterogeneity)

@@ -20,7 +20,10 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Votes:
-    """N counted votes in the order in which they were cast; codes of -1 = unknown. `fresh`: not looked at before."""
+    """N votes in the order in which they were cast; codes of -1 = unknown. `fresh`: not looked at before.
+
+    `counted`: not taken out yet. Only a voter's own record still holds those that are.
+    """
 
     ballots: Ballots
     voter: Ints
@@ -29,6 +32,7 @@ class Votes:
     at: Floats  # seconds
     risk: Floats
     fresh: Bools
+    counted: Bools
 
     def __len__(self) -> int:
         return len(self.ballots)
@@ -86,7 +90,7 @@ class _Case:
 
 def examine(history: History, votes: Votes, rules: Rules, now: float, first_share: float = 0.5) -> list[Finding]:
     """Findings about what `fresh` votes have a part in. `history` holds all counted votes, these among them."""
-    case, found = _Case(history, votes, rules, np.zeros(len(votes), bool), now, first_share), []
+    case, found = _Case(history, votes, rules, ~votes.counted, now, first_share), []
     steps: list[Callable[[_Case], Iterator[Finding]]] = [_haste, _duplicates]
     if history.ended.sum() / 2 >= rules.history:
         steps += [_voters, _groups, _swarms]
@@ -104,7 +108,7 @@ def _haste(case: _Case) -> Iterator[Finding]:
 
 
 def _duplicates(case: _Case) -> Iterator[Finding]:
-    prompt = case.votes.prompt
+    prompt = np.where(case.out, -1, case.votes.prompt)
     beyond = duplicates.excess(case.votes.ballots, prompt, case.rules.duplicates)
     for code in np.unique(prompt[beyond]):
         rows = np.flatnonzero(beyond & (prompt == code))
@@ -113,11 +117,11 @@ def _duplicates(case: _Case) -> Iterator[Finding]:
 
 def _voters(case: _Case) -> Iterator[Finding]:
     votes = case.votes
-    for code, rows in _subjects(votes.voter, votes.fresh, ~case.out, case.rules.least):
-        ballots = votes.ballots.take(rows)
-        verdict = sequential.judge(case.history.without(ballots), ballots, case.rules.alpha, case.share)
+    for code, rows in _subjects(votes.voter, votes.fresh, np.ones(len(votes), bool), case.rules.least):
+        others = case.history.without(votes.ballots.take(rows[votes.counted[rows]]))
+        verdict = sequential.judge(others, votes.ballots.take(rows), case.rules.alpha, case.share)
         if verdict.flagged:
-            yield _finding(verdict, np.flatnonzero(votes.voter == code), "voter", code)
+            yield _finding(verdict, rows, "voter", code)
 
 
 def _groups(case: _Case) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ from arena.models import (
 from arena.votes import cast_vote
 from datasets.models import Release
 from inference.models import Spend
-from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteImport, VoteStyle
+from ranking.models import BoardSnapshot, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
 from tests import factories
 
 WHO = ("moderator", "operator", "rater", "analyst", "superuser")
@@ -63,6 +63,7 @@ inference.spend            -          LD                          -      -      
 ranking.boardsnapshot      -          LD                          -      LD       LD
 ranking.judgecount         -          LD                          -      LD       LD
 ranking.paircount          -          LD                          -      LD       LD
+ranking.suspicion          -          LD clear                    -      -        LD clear
 ranking.voteimport         -          LD                          -      LD       LD
 ranking.votestyle          -          LD                          -      LD       LD
 """
@@ -107,6 +108,7 @@ def site(db: None, valkey: object, monkeypatch: pytest.MonkeyPatch) -> None:
     JudgeCount.objects.create(origin="live", judge="j", first=first, second=second, outcome="tie", count=1)
     BoardSnapshot.objects.create(origin="live", votes=1, seed=1, board={})
     VoteImport.objects.create(slug="one", title="One", votes=1, counted=1, contestants=2, styled=0)
+    Suspicion.objects.create(detector="cap", kind="voter", code="j", votes=0)
     sizes = [f"{name}_{side}" for name in ("length", "headers", "lists", "bold") for side in "ab"]
     VoteStyle.objects.create(event=VoteEvent.objects.get(), **dict.fromkeys(sizes, 1))
     reply = Turn.objects.get(battle=battle).replies.first()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from ranking.detectors import sides
 from ranking.detectors.history import Ballots
@@ -34,3 +35,10 @@ def test_a_site_whose_readers_favour_the_first_answer_is_no_reason_for_suspicion
 def test_nothing_to_test() -> None:
     found = sides.look_at(World.of(1).history, Ballots.of([], [], []))
     assert (found.side_p, found.tie_p) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("first", "decided"), [(0, 9), (9, 9), (5, 10), (37, 50), (1, 3)])
+def test_the_p_value_is_the_exact_one(first: int, decided: int) -> None:
+    said = np.repeat([0, 1], [first, decided - first])
+    found = sides.look_at(World.of(3).history, Ballots.of(np.zeros(decided), np.ones(decided), said))
+    assert found.side_p == pytest.approx(binomtest(first, decided, 0.5).pvalue)  # symmetric: both definitions agree

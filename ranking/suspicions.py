@@ -1,0 +1,56 @@
+"""Writing down what the watch found, flagging the votes, and taking it back. Every act leaves an audit entry."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db import transaction
+
+from arena import audit, clock, flagging, voiding
+from arena.audit import Actor
+from arena.models import VoteEvent
+from arena.models.votes import EventKind
+from ranking.models import Suspicion
+
+
+def raise_against(named: Suspicion, votes: Collection[UUID]) -> int:
+    """Flag the votes under this suspicion, a new one or one that is known; returns how many were flagged.
+
+    Against a voter all earlier votes are flagged, too. Nothing happens where staff has cleared the same suspicion before.
+    Call inside a transaction.
+    """
+    key = {"detector": named.detector, "kind": named.kind, "code": named.code, "contestant": named.contestant}
+    known = Suspicion.objects.select_for_update().filter(**key).first()
+    if known and known.cleared_at:
+        return 0
+    flagged = flagging.flag({*votes, *_earlier(named)}, named.detector)
+    if not flagged:
+        return 0
+    suspicion = known or named
+    suspicion.way, suspicion.statistic, suspicion.updated_at = named.way, named.statistic, clock.now()
+    suspicion.vote_ids = [*suspicion.vote_ids, *flagged]
+    suspicion.votes = len(suspicion.vote_ids)
+    suspicion.save()
+    audit.record(None, "flag", suspicion, after={"votes": len(flagged), "statistic": suspicion.statistic})
+    return len(flagged)
+
+
+def clear(suspicion: Suspicion, actor: Actor) -> int:
+    """The votes count again, and no rule flags them or this subject for the same reason; returns how many count again."""
+    with transaction.atomic():
+        locked = Suspicion.objects.select_for_update(of=("self",)).get(pk=suspicion.pk)
+        if locked.cleared_at:
+            return 0
+        back = flagging.unflag(locked.vote_ids, "cleared")
+        locked.cleared_at, locked.cleared_by_id = clock.now(), getattr(actor, "pk", None)
+        locked.save(update_fields=["cleared_at", "cleared_by"])
+        audit.record(actor, "unflag", locked, {"votes": locked.votes}, {"votes": 0})
+        transaction.on_commit(voiding.ask_for_a_fit)
+    return len(back)
+
+
+def _earlier(named: Suspicion) -> set[UUID]:
+    """All votes of a suspected voter, however long ago; a cap is about the excess alone."""
+    if named.kind != Suspicion.Kind.VOTER or named.detector == "cap":
+        return set()
+    casts = VoteEvent.objects.filter(judge=named.code, origin="live", kind=EventKind.CAST, vote__isnull=False)
+    return set(casts.values_list("vote_id", flat=True))
