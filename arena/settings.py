@@ -161,6 +161,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "arena.tasks.generate": {"queue": "generate"},
     "arena.tasks.enrich_history": {"queue": "export"},
+    "ranking.tasks.label_history": {"queue": "export"},
     "ranking.tasks.*": {"queue": "rank"},
     "datasets.tasks.*": {"queue": "export"},
     "arena.tasks.retain": {"queue": "export"},

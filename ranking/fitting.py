@@ -11,7 +11,7 @@ from django.db import transaction
 
 from arena import clock
 from arena.models.battles import Origin
-from ranking import counts, method, sampling, sampling_ledger, service_figures
+from ranking import counts, labelling, method, sampling, sampling_ledger, service_figures
 from ranking.models import BoardSnapshot, PairCount
 from ranking.votelog import exclusions, publication
 
@@ -22,10 +22,11 @@ log = logging.getLogger(__name__)
 
 
 def refit() -> list[BoardSnapshot]:
-    """Absorb new vote events and fit each origin whose counts have changed; returns the new snapshots.
+    """Label and absorb new votes and fit each origin whose counts have changed; returns the new snapshots.
 
     They are for operators, but for what `publication.at_once` publishes: demo boards and the first live one.
     """
+    labelling.sweep()
     counts.absorb()
     made = [snapshot for origin in FITTED if (snapshot := fit(origin))]
     sampling.write_weights()

@@ -93,6 +93,9 @@ class VoteStyle(models.Model):
     lists_b = models.PositiveIntegerField()
     bold_a = models.PositiveIntegerField(help_text=_("Bold spans outside fenced code."))
     bold_b = models.PositiveIntegerField()
+    version = models.CharField(
+        max_length=40, blank=True, db_index=True, help_text=_("Of labels and detectors; empty = came with an import.")
+    )
 
     class Meta:
         verbose_name = _("vote style")
@@ -180,6 +183,24 @@ class VoteImport(models.Model):
     @property
     def origin(self) -> str:
         return f"{IMPORT}{self.slug}"
+
+
+class VoteLabel(models.Model):
+    """A category that somebody gave a vote of this site: what no rule can tell from the texts' measures."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    event = models.ForeignKey("arena.VoteEvent", models.CASCADE, related_name="labels", help_text=_("The cast."))
+    name = models.CharField(max_length=40)
+    source = models.CharField(max_length=40, help_text=_("Who says so: a classifier, a file, a person."))
+    created_at = models.DateTimeField(default=now)
+
+    class Meta:
+        verbose_name = _("vote label")
+        verbose_name_plural = _("vote labels")
+        constraints = [models.UniqueConstraint(fields=["event", "name", "source"], name="vote_label_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.source})"
 
 
 class BoardSnapshot(models.Model):

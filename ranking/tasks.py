@@ -1,8 +1,10 @@
 """Celery tasks of the board (queue `rank`): each calls one verb."""
 
+from uuid import UUID
+
 from celery import shared_task
 
-from ranking import fitting
+from ranking import fitting, labelling
 from ranking import watch as watching
 from ranking.votelog import publication
 
@@ -27,3 +29,8 @@ def publish() -> int:
 @shared_task(ignore_result=True)
 def publish_now() -> int:
     return len(publication.publish(at_once=True))
+
+
+@shared_task(ignore_result=True)
+def label_history(job_id: str) -> int | None:
+    return labelling.run(UUID(job_id))

@@ -180,6 +180,7 @@ class Enrichment(models.Model):
     headers = models.PositiveIntegerField(help_text=_("Markdown headings outside fenced code."))
     lists = models.PositiveIntegerField(help_text=_("List items outside fenced code."))
     bold = models.PositiveIntegerField(help_text=_("Bold spans outside fenced code."))
+    fences = models.PositiveIntegerField(default=0, help_text=_("Blocks of fenced code."))
     fingerprint = models.CharField(max_length=64, help_text=_("SHA-256 of the folded words: exact duplicates."))
     simhash = models.BigIntegerField(help_text=_("64 bits, signed: near duplicates."))
     pii = models.JSONField(default=list, blank=True, help_text=_("Spans: [type, start, end] in code points."))

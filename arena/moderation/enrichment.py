@@ -25,7 +25,7 @@ from arena.models.operations import JobState
 from arena.moderation import records, verdicts
 
 log = logging.getLogger(__name__)
-VERSION = "2026-11-25.2"  # of the detectors: raise it when one of them finds something else in the same text
+VERSION = "2026-11-26.1"  # of the detectors: raise it when one of them finds something else in the same text
 KIND = "enrich"
 TASK, HISTORY_TASK = "arena.tasks.enrich_turn", "arena.tasks.enrich_history"
 GRACE = timedelta(seconds=30)  # what the task on commit has before `sweep` looks

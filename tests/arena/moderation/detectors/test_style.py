@@ -26,7 +26,7 @@ x = 2 ** 3 ** 4
 
 
 def test_marks_are_counted_outside_fenced_code() -> None:
-    assert style(TEXT) == Style(chars=len(TEXT), words=len(TEXT.split()), headers=2, lists=5, bold=3)
+    assert style(TEXT) == Style(chars=len(TEXT), words=len(TEXT.split()), headers=2, lists=5, bold=3, fences=1)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,22 @@ def test_characters_and_words(text: str, chars: int, words: int) -> None:
     ],
 )
 def test_edges(text: str, headers: int, lists: int, bold: int) -> None:
-    assert style(text)[2:] == (headers, lists, bold)
+    assert style(text)[2:5] == (headers, lists, bold)
+
+
+@pytest.mark.parametrize(
+    ("text", "fences"),
+    [
+        ("", 0),
+        ("`x`", 0),
+        ("```\n```", 1),
+        ("```\nnever closed", 1),
+        ("~~~\na\n~~~\nb\n```py\nc\n```", 2),
+        ("````\n```\n````", 1),
+    ],
+)
+def test_blocks_of_fenced_code(text: str, fences: int) -> None:
+    assert style(text).fences == fences
 
 
 @pytest.mark.parametrize("unit", ["*", "**", "_", "#", "`", "```\n", "\n", " ", "- ", "1", "1.", "**a", "\t\n"])
