@@ -121,11 +121,11 @@ def _write(done: _Import, batch: list[Row]) -> None:
             (event, "cast", done.origin, a, b, row.choice, 1.0, list(row.categories), judge, "", row.ranked, True, at)
         )
         if row.style:
-            styles.append((event, *row.style))
+            styles.append((event, *row.style, ""))
     done.counted += sum(row.ranked for row in batch)
     done.styled += len(styles)
     _copy("arena_voteevent", EVENT, events)
-    _copy("ranking_votestyle", ("event_id", *STYLE), styles)
+    _copy("ranking_votestyle", ("event_id", *STYLE, "version"), styles)
 
 
 def _copy(table: str, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
