@@ -1,11 +1,18 @@
 """A model's page: who it is (as far as that is public), where it stands, and how it did against each opponent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
+from django.db.models.fields.json import KeyTransform
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from arena.models import Contestant, ContestantRevision
+from ranking import categories, choosing
+from ranking.boards import NAMES, Asked, Key
+from ranking.history import Point
 from ranking.matrices import expected
+from ranking.models import BoardHistory
 from ranking.published import Board, Row
 
 
@@ -32,7 +39,7 @@ def find(slug: str) -> Contestant | None:
 
     Raises Moved for the codename of a contestant that has been revealed.
     """
-    real = Contestant.objects.filter(slug=slug, imported=False).first()
+    real = Contestant.objects.filter(slug=slug).first()
     if real and not real.anonymous:
         return real
     revealed = None
@@ -44,6 +51,44 @@ def find(slug: str) -> Contestant | None:
     if revealed:
         raise Moved(revealed.slug)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The model on another published board of the same votes, as it was last published."""
+
+    key: Key
+    title: str
+    point: Point
+    query: str
+
+
+def home(contestant: Contestant, asked: Asked) -> Asked:
+    """The board that its page shows: the one asked for; else, for an imported model, the board of its import."""
+    if asked.origin or not contestant.imported:
+        return asked
+    known = BoardHistory.objects.filter(points__has_key=str(contestant.pk)).order_by("-published_at")
+    return replace(asked, origin=known.values_list("origin", flat=True).first() or "")
+
+
+def elsewhere(contestant: Contestant, shown: Key) -> list[Elsewhere]:
+    """Its figures on each board of an origin, categories in their order; [] when there is only one board."""
+    rows = BoardHistory.objects.filter(origin=shown.origin).order_by(*NAMES, "-published_at", "-id").distinct(*NAMES)
+    found = {}
+    for *parts, published, point in rows.values_list(
+        *NAMES, "published_at", KeyTransform(str(contestant.pk), "points")
+    ):
+        if point is not None:
+            found[Key(*parts)] = Point(published, *point)
+    order = categories.ordered({key.category for key in found})
+    keys = sorted(found, key=lambda key: (order.index(key.category), key.controlled))
+    return [_elsewhere(key, found[key]) for key in keys] if len(keys) > 1 else []
+
+
+def _elsewhere(key: Key, point: Point) -> Elsewhere:
+    asked = Asked(key.origin, key.category, key.style)
+    title = choosing.category(key.category) + (" · " + _("style control") if key.controlled else "")
+    return Elsewhere(key, title, point, urlencode(choosing.parts(asked)))
 
 
 def row_of(contestant: Contestant, board: Board | None) -> Row | None:

@@ -31,11 +31,11 @@ def as_csv(board: Board) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
     for row in board.rows:
-        writer.writerow([_cell(getattr(row, column)) for column in CSV_COLUMNS])
+        writer.writerow([plain(getattr(row, column)) for column in CSV_COLUMNS])
     return out.getvalue()
 
 
-def _cell(value: Any) -> str:
+def plain(value: Any) -> str:
     """Full precision; text that a spreadsheet would run as a formula is quoted."""
     text = "" if value is None else repr(value) if isinstance(value, float) else str(value)
     return "'" + text if isinstance(value, str) and text.startswith(FORMULA_STARTS) else text

@@ -166,6 +166,7 @@ class Shown:
     snapshot: UUID
     day: date
     names: tuple[tuple[Any, ...], ...]
+    boards: tuple[Key, ...]  # all that can be chosen
 
 
 NAMES = (
@@ -176,11 +177,13 @@ NAMES = (
 
 def shown(asked: Asked = boards.DEFAULT) -> Shown | None:
     """What the site shows now of the board asked for; None when there is none. By default the one that the site opens with."""
-    entry = boards.choose(boards.published(), asked)
+    entries = boards.published()
+    entry = boards.choose(entries, asked)
     if entry is None:
         return None
     named = Contestant.objects.annotate(adapter_name=Subquery(_ADAPTER)).order_by("pk")
-    return Shown(entry.snapshot, clock.now().date(), tuple(named.values_list(*NAMES, "adapter_name")))
+    names = tuple(named.values_list(*NAMES, "adapter_name"))
+    return Shown(entry.snapshot, clock.now().date(), names, tuple(one.key for one in entries))
 
 
 def current(asked: Asked = boards.DEFAULT) -> Board | None:

@@ -8,6 +8,9 @@ from ranking.votelog import views as log_views
 urlpatterns = [
     path("leaderboard", views.leaderboard, name="leaderboard"),
     path("leaderboard.<str:ending>", views.download, name="board_download"),
+    path("leaderboard/plots", views.plots, name="board_plots"),
+    path("leaderboard/sampling", views.sampling, name="sampling"),
+    path("leaderboard/sampling.csv", views.sampling_csv, name="sampling_csv"),
     path("leaderboard/wipe-demo/", views.wipe_demo, name="wipe_demo"),
     path("models/<slug:slug>/", views.model_page, name="model"),
     path("ops/planner", views.plan, name="planner"),

@@ -9,10 +9,13 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
+from arena.models import Contestant
 from arena.operations import access
-from ranking import cards, demo, downloads, method, planner, planner_page, plots, published, rendered
+from ranking import cards, demo, downloads, history, ledger_page, method, planner, planner_page, published, rendered
 from ranking.boards import Asked
 from ranking.listing import Listing
+from ranking.plots import history as ratings
+from ranking.plots import intervals
 
 MAY_WIPE = "arena.delete_battle"
 
@@ -26,6 +29,32 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
     if figures:
         context |= {"board": figures.board, "rows": figures.rows}
     return render(request, "ranking/leaderboard.html", context)
+
+
+@require_safe
+@conditional_page
+def plots(request: HttpRequest) -> HttpResponse:
+    page = rendered.plots(Asked.of(request.GET))
+    return render(request, "ranking/plots.html", {"page": page})
+
+
+@require_safe
+@conditional_page
+def sampling(request: HttpRequest) -> HttpResponse:
+    page = rendered.sampling(request.GET.get("origin", ""))
+    return render(request, "ranking/sampling.html", {"page": page})
+
+
+@require_safe
+def sampling_csv(request: HttpRequest) -> HttpResponse:
+    board = published.current(Asked(origin=request.GET.get("origin", "")[:60]))
+    shown = ledger_page.ledger(board) if board else None
+    if board is None or shown is None:
+        raise Http404
+    answer = HttpResponse(ledger_page.as_csv(shown), content_type=downloads.FORMATS["csv"])
+    name = downloads.filename(board, "csv").replace("agon-board", "agon-sampling")
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 @require_safe
@@ -62,14 +91,24 @@ def model_page(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("model", moved.slug, permanent=True)
     if contestant is None:
         raise Http404
-    board = published.current()
+    context = model_context(contestant, Asked.of(request.GET))
+    if contestant.imported and not context["row"]:
+        raise Http404
+    return render(request, "ranking/model.html", context)
+
+
+def model_context(contestant: Contestant, asked: Asked) -> dict[str, Any]:
+    board = published.current(cards.home(contestant, asked))
     row, made_of = cards.row_of(contestant, board), cards.revision(contestant)
     context: dict[str, Any] = {"contestant": contestant, "board": board, "row": row, "revision": made_of}
     context["adapters"] = cards.adapters(contestant, made_of)
     if board and row:
         context["opponents"] = cards.opponents(row, board)
-        context["bar"] = plots.interval_bar(row, plots.Scale.of(board.rows, plots.BAR_WIDTH))
-    return render(request, "ranking/model.html", context)
+        context["bar"] = intervals.bar(row, intervals.scale_of(board.rows, intervals.BAR_WIDTH))
+        context["elsewhere"] = cards.elsewhere(contestant, board.key)
+        points = history.series(board.key, [row.key], rendered.PUBLICATIONS)
+        context["plot"] = ratings.plot([row], points)
+    return context
 
 
 @never_cache

@@ -1,8 +1,12 @@
 """How figures are printed on the board's pages."""
 
-from django import template
+from typing import Any
 
-from ranking import plots
+from django import template
+from django.utils.formats import number_format
+
+from ranking import sure
+from ranking.plots import axes
 
 register = template.Library()
 
@@ -10,10 +14,55 @@ register = template.Library()
 @register.filter
 def percent(share: float | None) -> str:
     """0.583 -> "58 %"; nothing for None."""
-    return "" if share is None else plots.percent(share)
+    return "" if share is None else axes.percent(share)
+
+
+@register.filter
+def percent_fine(share: float | None) -> str:
+    """With two digits that count below 10 %: 0.0123 -> "1.2 %", 0.00123 -> "0.12 %"; a dash for None."""
+    if share is None:
+        return "–"
+    value = 100 * share
+    places = 0 if value >= 10 or not value else 1 if value >= 1 else 2 if value >= 0.1 else 3
+    return f"{number_format(value, places)} %"
+
+
+@register.filter
+def signed(value: float) -> str:
+    return ("+" if value > 0 else "−" if value < 0 else "") + number_format(abs(value), 1)
 
 
 @register.filter
 def points(rating: float | None) -> str:
     """A rating or a margin in whole points."""
     return "" if rating is None else str(round(rating))
+
+
+@register.filter
+def seconds(value: float) -> str:
+    """With the precision that a wait deserves: 0.42, 3.1, 18."""
+    return number_format(value, 2 if value < 1 else 1 if value < 10 else 0)
+
+
+@register.filter
+def in_seconds(value: float) -> str:
+    return f"{seconds(value)} s"
+
+
+@register.filter
+def money(value: float) -> str:
+    """A price without zeros at its end, at most four places."""
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return number_format(text, len(text.partition(".")[2]))
+
+
+@register.filter
+def of(columns: Any, name: str) -> bool:
+    """Whether the board has this column."""
+    return name in columns
+
+
+@register.filter
+def named(stored: str) -> str:
+    """The public name of a tie model or a part of style; one that this version does not know is shown as it is stored."""
+    return str(sure.NAMES.get(stored.replace("-", "_"), stored))

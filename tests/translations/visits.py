@@ -4,12 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.http import HttpResponse
 
 from arena import accounts, receipts, recovery
 from arena.clock import now
-from arena.models import Battle, Contestant, GateBlock, SiteConfig, Vote
+from arena.models import Battle, GateBlock, SiteConfig, Vote
 from datasets.models import Release
 from ranking import counts
 from ranking.votelog import publication, sealing
@@ -19,13 +18,25 @@ from tests.datasets import making
 from tests.datasets import rows as releasing
 from tests.ranking import pages as boards
 from tests.ranking import rows
+from tests.translations import board_visits
 
 Visit = Callable[[Person], HttpResponse]
 
 # Addresses that answer machines, or only POST, or send the browser on. Everything else has to be in PAGES.
 NO_PAGE = {
     *("start_battle", "send", "stop", "retry", "vote", "rematch", "share", "unshare", "report", "appeal"),
-    *("board_download", "wipe_demo", "set_language", "healthz", "readyz", "metrics", "desk_decide", "desk_pass", None),
+    *(
+        "board_download",
+        "sampling_csv",
+        "wipe_demo",
+        "set_language",
+        "healthz",
+        "readyz",
+        "metrics",
+        "desk_decide",
+        "desk_pass",
+        None,
+    ),
     *("export", "publishing", "removals", "release_file", "rate_label", "rate_take_back"),
 }
 
@@ -130,40 +141,6 @@ def too_fast(person: Person) -> HttpResponse:
     return answer
 
 
-def board(person: Person) -> HttpResponse:
-    models = rows.contestants(4)
-    Contestant.objects.filter(pk=models[0].pk).update(open_weights=True, licence="MIT", visibility="retired")
-    boards.hide(models[3])
-    boards.publish((1900, 1100), (600, 400), (1, 0), models=models)
-    return person.get("/leaderboard")
-
-
-def demo_board(person: Person) -> HttpResponse:
-    boards.publish((12, 8), origin="demo")
-    person.raw.force_login(User.objects.create_superuser("root"))
-    return person.get("/leaderboard?q=zzz&sort=votes")
-
-
-def too_few(person: Person) -> HttpResponse:
-    boards.publish((3, 0))
-    return person.get("/leaderboard")
-
-
-def model(person: Person) -> HttpResponse:
-    models = rows.contestants(2)
-    facts = {"price_in": "1234.5", "price_out": "0.25", "released_on": "2026-05-03", "licence": "MIT", "demo": True}
-    Contestant.objects.filter(pk=models[0].pk).update(open_weights=True, **facts)
-    boards.publish((1900, 1100), models=models)
-    return person.get(f"/models/{models[0].slug}/")
-
-
-def hidden_model(person: Person) -> HttpResponse:
-    models = rows.contestants(2)
-    boards.hide(models[1])
-    boards.publish((3, 0), models=models)
-    return person.get("/models/olive-branch/")
-
-
 def vote_log(person: Person) -> HttpResponse:
     boards.publish((1900, 1100))
     return person.get("/log")
@@ -241,11 +218,18 @@ PAGES: list[tuple[str, str, Visit]] = [
     ("release", "release", released),
     ("release", "recalled", recalled),
     ("leaderboard", "empty", get("/leaderboard")),
-    ("leaderboard", "full", board),
-    ("leaderboard", "demo", demo_board),
-    ("leaderboard", "too few", too_few),
-    ("model", "model", model),
-    ("model", "codename", hidden_model),
+    ("leaderboard", "full", board_visits.board),
+    ("leaderboard", "demo", board_visits.demo_board),
+    ("leaderboard", "too few", board_visits.too_few),
+    ("leaderboard", "sure", board_visits.said),
+    ("board_plots", "none", get("/leaderboard/plots")),
+    ("board_plots", "plots", board_visits.plots),
+    ("sampling", "none", get("/leaderboard/sampling")),
+    ("sampling", "imported", board_visits.imported_sampling),
+    ("sampling", "ledger", board_visits.sampling),
+    ("model", "model", board_visits.model),
+    ("model", "measured", board_visits.measured_model),
+    ("model", "codename", board_visits.hidden_model),
     ("api", "api", get("/api")),
     ("methodology", "methodology", get("/methodology")),
     ("vote_log", "empty", get("/log")),

@@ -1,0 +1,162 @@
+"""How sure are we: each sentence, in each of its branches, from figures of a board; and none from a figure that is not there."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.utils import translation
+
+from ranking import sure
+from ranking.board_format import Certificate, Claim, Clusters, Cycles, Drift, Position, Shrinkage, Sure, Why
+from ranking.boards import Key
+from ranking.published import Board
+from tests.ranking.boards_help import board, ladder
+
+
+def said(shown: Board, anchor: str) -> sure.Sentence:
+    (found,) = [one for one in sure.sentences(shown) if one.anchor == anchor]
+    return found
+
+
+def first(*chances: float | None) -> Board:
+    rows = ladder(len(chances))
+    return board(*(replace(row, p_first=chance) for row, chance in zip(rows, chances, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("chances", "words"),
+    [
+        ((0.97, 0.03, 0.0), "Model 0 leads: it is first in 97 % of the resamples."),
+        ((0.999, 0.001, 0.0), "Model 0 leads: it is first in more than 99 % of the resamples."),
+        (
+            (0.6, 0.4, 0.0),
+            "probably leads: it is first in 60 % of the resamples. 1 other model is first in at least 5 %",
+        ),
+        ((0.4, 0.35, 0.25), "Nobody clearly leads: Model 0 has the highest rating, but is first in only 40 %"),
+        ((0.4, 0.35, 0.25), "2 other models are first in at least 5 % of them each, most often Model 1, in 35 %."),
+    ],
+)
+def test_who_leads_and_how_surely(chances: tuple[float, ...], words: str) -> None:
+    assert words in said(first(*chances), "p-first").text
+
+
+def test_a_lead_without_rivals_names_none() -> None:
+    assert "other model" not in said(first(0.97, 0.03, 0.0), "p-first").text
+
+
+@pytest.mark.parametrize(("best", "words"), [(1, "only 1 model can be the best"), (3, "3 models can be the best")])
+def test_the_joint_sentence_counts_who_can_be_best(best: int, words: str) -> None:
+    rows = [replace(row, rank=1 if row.place < best else 4) for row in ladder(4)]
+    text = said(board(*rows), "joint").text
+    assert "all 4 models at once" in text and words in text
+    none = board(*(replace(row, joint_lower=None) for row in rows))
+    assert "joint" not in [one.anchor for one in sure.sentences(none)]
+
+
+def claim(holds: bool) -> Claim:
+    return Claim(better=0, worse=1, difference=10.0, se=1.0, p=0.01, p_holm=0.02, holds=holds)
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [(0, "Of 3 pairs of neighbours on the board, none is"), (1, "1 is told apart"), (2, "2 are told apart")],
+)
+def test_how_many_neighbours_are_told_apart(held: int, words: str) -> None:
+    assert words in said(board(*ladder(4), claims=[claim(i < held) for i in range(3)]), "claims").text
+
+
+@pytest.mark.parametrize(
+    ("votes", "share", "words", "warns"),
+    [
+        (1, 0.00002, "Without 1 certain vote (0.002 % of all), Model 1 would be ahead of Model 0.", True),
+        (2, 0.00003, "Without 2 certain votes (0.003 % of all)", True),
+        (40, 0.0213, "Without 40 certain votes (2.1 % of all)", False),
+        (300, 0.25, "(25 % of all)", False),
+        (9, 0.0015, "(0.15 % of all)", True),
+    ],
+)
+def test_the_votes_that_would_overturn_the_lead(votes: int, share: float, words: str, warns: bool) -> None:
+    found = Certificate(votes=votes, share=share, leader=0, runner_up=1, exact=True)
+    one = said(board(*ladder(3), certificate=found), "certificate")
+    assert words in one.text and one.warns is warns
+
+
+@pytest.mark.parametrize(("confirmed", "words"), [(True, "is first is confirmed"), (False, "does not confirm it yet")])
+def test_whether_the_lead_is_confirmed_at_every_look(confirmed: bool, words: str) -> None:
+    found = Sure(leader=1, since="2026-03-04T05:06:07+00:00", confirmed=confirmed, confirmed_at=None, looks=9)
+    text = said(board(*ladder(3), sure=found), "sequence").text
+    assert words in text and "Model 1" in text and "4 March 2026" in text
+
+
+@pytest.mark.parametrize(("judges", "words"), [(1, "1 person cast all votes"), (120, "120 people voted.")])
+def test_what_votes_of_one_person_are_worth(judges: int, words: str) -> None:
+    found = Clusters(judges=judges, effective_votes=812.3, inflation=1.234)
+    one = said(board(*ladder(3), clusters=found), "clusters")
+    assert words in one.text and "about 812 independent ones" in one.text and "1.23 times as wide" in one.text
+    assert one.warns is (judges == 1)
+
+
+@pytest.mark.parametrize(("lower", "words"), [(-0.01, "does not matter measurably"), (0.01, "The side matters")])
+def test_the_effect_of_the_side(lower: float, words: str) -> None:
+    found = Position(logit=0.04, se=0.02, share=0.51, lower=lower, upper=0.08)
+    text = said(board(*ladder(3), position=found), "position").text
+    assert words in text and "gets 51.0 % of the points" in text
+
+
+@pytest.mark.parametrize(("p", "words", "warns"), [(0.2, "No model is shown", False), (0.0001, "p < 0.001", True)])
+def test_changes_over_time(p: float, words: str, warns: bool) -> None:
+    one = said(board(*ladder(3), drift=Drift(statistic=9.0, df=4, p=p, periods=5)), "drift")
+    assert words in one.text and "5 periods" in one.text and one.warns is warns
+
+
+@pytest.mark.parametrize(
+    ("p", "words", "warns"), [(0.4, "One scale is enough: 2 of 9", False), (0.01, "p = 0.010", True)]
+)
+def test_circles(p: float, words: str, warns: bool) -> None:
+    one = said(board(*ladder(3), cycles=Cycles(observed=2, triads=9, expected=1.5, p=p)), "cycles")
+    assert words in one.text and "1.5 expected" in one.text and one.warns is warns
+
+
+@pytest.mark.parametrize(("helped", "words"), [(1, "less than 1 %"), (30, "3 %"), (80, "8 %")])
+def test_replicates_that_were_helped(helped: int, words: str) -> None:
+    one = said(board(*ladder(3), method={"helped_replicates": helped, "replicates": 1000}), "helped")
+    assert one.text.startswith(words) and one.warns is (helped > 50)
+    assert all(one.anchor != "helped" for one in sure.sentences(board(*ladder(3))))
+
+
+@pytest.mark.parametrize(("weight", "warns"), [(0.3, True), (0.8, False)])
+def test_a_thin_category_leans_on_the_overall_board(weight: float, warns: bool) -> None:
+    one = said(board(*ladder(3), shrinkage=Shrinkage(towards="", spread=12.0, weight=weight)), "shrinkage")
+    assert f"weigh {round(weight * 100)} %" in one.text and one.warns is warns
+
+
+def test_a_board_without_figures_or_ratings_claims_nothing() -> None:
+    bare = [replace(row, joint_lower=None) for row in ladder(3)]
+    assert sure.sentences(board(*bare)) == []
+    assert sure.sentences(board(*ladder(1))) == [] == sure.sentences(board())
+
+
+def test_what_is_missing_is_named_with_its_reason_and_nothing_that_belongs_elsewhere() -> None:
+    why: dict[str, Any] = dict.fromkeys(sure.FIGURES, Why.OLDER_METHOD) | {
+        "clusters": Why.NO_JUDGES,
+        "drift": "new_reason",
+    }
+    told = dict(sure.missing(board(*ladder(3), why=why, sure=None)))
+    assert told["Votes by one person"] == "nobody knows which votes are by the same person"
+    assert told["Changes over time"] == "new_reason" and len(told) == len(sure.FIGURES) - 2
+    category = board(*ladder(3), why=why, key=Key("live", "code", controlled=True))
+    assert len(sure.missing(category)) == len(sure.FIGURES)
+    drifting = board(*ladder(3), why=why, drift=Drift(statistic=1.0, df=1, p=0.5, periods=2))
+    assert "Changes over time" not in dict(sure.missing(drifting))
+
+
+def test_every_figure_and_reason_of_a_board_has_words() -> None:
+    from ranking.board_format import FIGURES
+
+    assert set(sure.FIGURES) == set(FIGURES) and set(sure.REASONS) == set(Why)
+
+
+def test_sentences_follow_the_language() -> None:
+    with translation.override("de"):
+        text = said(first(0.6, 0.4, 0.0), "p-first").text
+        assert "Model 0" in text and "probably" not in text and "Stichproben" in text
