@@ -66,6 +66,8 @@ def percentiles(thetas: Floats, confidence: float = CONFIDENCE) -> tuple[Floats,
 
 def replicate(pairs: Pairs, theta: Floats, sampler: Sampler, replicates: int) -> Replicates:
     """Fits `replicates` draws of `sampler`; raises NotConverged where `pairs` are not connected."""
+    if pairs.size < 2:
+        return Replicates(np.zeros((replicates, pairs.size)), 0, 0)
     chord = Chord(pairs, theta, pseudo_inverse(information(pairs, theta)))
     certificate = connectivity.spanning_pairs(pairs)
     size = max(1, CHUNK_BYTES // (12 * len(pairs.first)))

@@ -8,6 +8,8 @@ distribution function has its answer in the table; a slice with a step in it (ma
 numpy's own method.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import pdtr
@@ -19,7 +21,11 @@ DIGITS = 3
 SLICES = 1 << 16
 BLOCK = 1 << 16  # draws at a time: their temporary arrays stay in the cache
 
-Single = NDArray[np.float32]
+SINGLE_BELOW = (
+    1 << 22
+)  # counts up to which halves of what is drawn are exact in single precision (2^24), with room above
+
+Single = NDArray[np.floating[Any]]  # single precision wherever it is exact
 
 
 class PoissonTables:
@@ -33,10 +39,11 @@ class PoissonTables:
         self.order = np.argsort(low, kind="stable")
         """Row r of a draw belongs to cell order[r]: equal low digits lie together and are written without a detour."""
         self._counts = counts[self.order]
+        self._kind = kind_for(float(counts.max(initial=0)))
 
     def draw(self, replicates: int) -> Single:
-        """(C, replicates) numbers, rows in `order`; whole numbers below 2^24 are exact in single precision."""
-        drawn = np.zeros((len(self._counts), replicates), np.float32)
+        """(C, replicates) numbers, rows in `order`."""
+        drawn: Single = np.zeros((len(self._counts), replicates), self._kind)
         if not self._scale:
             return drawn
         for place in range(DIGITS):
@@ -45,7 +52,7 @@ class PoissonTables:
                 self._add(drawn, np.flatnonzero(digit == value), float(value << BASE_BITS * place) * self._scale)
         huge = np.flatnonzero(self._counts >> BASE_BITS * DIGITS)
         rates = (self._counts[huge] >> BASE_BITS * DIGITS << BASE_BITS * DIGITS) * self._scale
-        drawn[huge] += self.generator.poisson(rates[:, None], (len(huge), replicates)).astype(np.float32)
+        drawn[huge] += self.generator.poisson(rates[:, None], (len(huge), replicates)).astype(self._kind)
         return drawn
 
     def _add(self, drawn: Single, rows: Ints, rate: float) -> None:
@@ -63,6 +70,11 @@ class PoissonTables:
         finer = (slices[open_slices] + self.generator.random(len(open_slices))) / SLICES
         values[open_slices] = np.searchsorted(steps, finer, side="right") + lowest
         return values
+
+
+def kind_for(largest: float) -> type[np.floating[Any]]:
+    """The floating type that holds halves of counts around `largest` exactly."""
+    return np.float32 if largest < SINGLE_BELOW else np.float64
 
 
 def _table(rate: float) -> tuple[Single, Floats, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ranking.estimators.judges import JudgeTally
-from ranking.estimators.poisson_tables import PoissonTables, Single
+from ranking.estimators.poisson_tables import PoissonTables, Single, kind_for
 from ranking.estimators.tally import Floats, Ints, Outcome, Pairs
 
 SHORTFALL = (
@@ -93,12 +93,13 @@ class Judges:
             csr_array((tally.count * np.where(tied, 0.5, tally.outcome == side), (place, tally.judge)), shape)
             for side in (Outcome.FIRST, Outcome.SECOND)
         )
-        self._up, self._down = up.astype(np.float32), down.astype(np.float32)
+        self._kind = kind_for(tally.total)
+        self._up, self._down = up.astype(self._kind), down.astype(self._kind)
         self._generator = np.random.Generator(np.random.SFC64(seed))
 
     def draw(self, replicates: int) -> tuple[Single, Single]:
         pairs, judges = self._up.shape
-        up, down = np.empty((2, pairs, replicates), np.float32)
+        up, down = np.empty((2, pairs, replicates), self._kind)
         size = max(1, JUDGES_FLOATS // judges)
         for begin in range(0, replicates, size):
             block = slice(begin, min(begin + size, replicates))
@@ -110,7 +111,7 @@ class Judges:
         """(J, replicates): how often each judge is drawn."""
         judges = self._up.shape[1]
         drawn = self._generator.integers(judges, size=(judges, replicates)) * replicates + np.arange(replicates)
-        return np.bincount(drawn.ravel(), minlength=judges * replicates).reshape(judges, replicates).astype(np.float32)
+        return np.bincount(drawn.ravel(), minlength=judges * replicates).reshape(judges, replicates).astype(self._kind)
 
 
 def _whole_counts(pairs: Pairs) -> Ints:

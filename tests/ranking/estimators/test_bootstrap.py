@@ -103,6 +103,13 @@ def test_judges_who_repeat_themselves_widen_the_clustered_interval_only() -> Non
     assert np.median(judges.std(axis=0) / single.std(axis=0)) == pytest.approx(1.0, rel=0.06)
 
 
+@pytest.mark.parametrize("size", [0, 1])
+def test_fewer_than_two_models_have_nothing_to_resample(size: int) -> None:
+    pairs = pairs_of(np.zeros((size, size)))
+    made = bootstrap.multinomial(pairs, fit(pairs).theta, 1, 7)
+    assert made.thetas.shape == (7, size) and not made.thetas.any()
+
+
 rows = st.lists(st.tuples(st.permutations(range(4)).map(lambda order: order[:2]), st.integers(0, 3)), max_size=40)
 
 

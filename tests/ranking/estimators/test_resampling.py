@@ -62,6 +62,17 @@ def test_multinomial_replicates_have_the_data_s_total_and_the_multinomial_law(co
     assert law.support()[0] <= 2 * up.min() <= 2 * up.max() <= law.support()[1]
 
 
+def test_counts_beyond_single_precision_stay_whole() -> None:
+    """Thirty million battles of one pair, half of them tied: totals are exact, and so is the law of the points."""
+    total = 30_000_001
+    up, down = Multinomial(one_pair(9_000_000, 6_000_001, 15_000_000), seed=1).draw(300)
+    assert up.dtype == np.float64 and ((up + down) == total).all() and (up % 1 == 0.5).any()
+    chance = 16_500_000 / total
+    spread = total * (9_000_000 / total + 15_000_000 / total / 4 - chance**2)
+    assert abs(up.mean() - 16_500_000) < 5 * (spread / 300) ** 0.5
+    assert up.var() == pytest.approx(spread, rel=0.4)
+
+
 def test_multinomial_cells_are_binomial_one_by_one() -> None:
     pairs = davidson(np.random.default_rng(1), np.linspace(-1, 1, 4), even(4, 30), nu=0.0)
     up, down = Multinomial(pairs, seed=9).draw(20_000)
