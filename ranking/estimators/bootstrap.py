@@ -33,7 +33,7 @@ NEWTON_TOLERANCE = 1e-9
 class Replicates:
     """`thetas`: (B, K) logits, each row with mean zero; `helped`: replicates that needed the virtual battles.
 
-    `by_newton`: replicates that chord iteration did not settle in its bounds, and that Newton fitted.
+    `by_newton`: replicates that did not settle within the bounds of `chord`, and that were fitted one by one.
     """
 
     thetas: Floats

@@ -1,76 +1,112 @@
 """Thousands of Bradley-Terry fits at once, by chord iteration from the fit of the full data. Pure numpy and scipy, no Django.
 
-A replicate's information is nearly that of the full data, so its inverse serves all replicates: each round adds V g to every
-replicate, V being the full fit's pseudo-inverse information and g the replicate's gradient. The likelihood equations see a
-replicate only through its battles per pair (n) and its points per model; with x = theta / 2,
-g_i = (points - n / 2)_i - sum_j (n_ij / 2) tanh(x_i - x_j). Replicates are worked on in blocks that stay in the cache.
+A replicate's information is nearly that of the full data, so its inverse V serves all replicates: each round adds V g to every
+replicate, g being the replicate's gradient. The likelihood equations see a replicate only through its battles per pair (n) and
+its points per model; with x = theta / 2, g_i = (points - n / 2)_i - sum_j (n_ij / 2) tanh(x_i - x_j).
 
-Bound: a block ends when no theta of it moves by more than STEP in a round, or after ROUNDS rounds. A replicate that is not
-settled then is left to Newton (`bootstrap`), and so is every one whose last steps shrink by less than half: the error left
-is at most the last step. The test against Newton is tests/ranking/estimators/test_bootstrap.py.
+Where votes are few, replicates differ more and V is only a preconditioner: what has not settled after ROUNDS rounds goes on by
+Newton's method, whose equations are solved by conjugate gradients preconditioned with V, again for all of them together.
+
+Bounds: a replicate is settled when its last step was at most STEP; in the chord also at most half of the one before, so that the
+error left is at most the last step. At most ROUNDS rounds, then NEWTON_STEPS steps of at most CG_STEPS; what is not settled even
+then is returned as such, and `bootstrap` fits it alone. Shown by tests/ranking/estimators/test_bootstrap.py.
 """
 
-import numpy as np
-from scipy.sparse import csr_array
+from collections.abc import Callable
 
+import numpy as np
+
+from ranking.estimators.incidence import Incidence
 from ranking.estimators.poisson_tables import Single
-from ranking.estimators.tally import Bools, Floats, Pairs
+from ranking.estimators.tally import Bools, Floats, Ints, Pairs
+
+Method = Callable[[Floats, Floats, Floats], tuple[Floats, Bools]]
 
 STEP = 1e-9  # logits; 2e-7 rating points
-ROUNDS = 40
-TILE = 1 << 16  # floats: half a megabyte
-TILE_PAIRS = 1024
+ROUNDS = 16
+NEWTON_STEPS = 30
+CG_STEPS = 60
+CG_PRECISION = 0.03  # of the gradient's size, as V measures it
 
 
 class Chord:
     """`theta`: (K,) fit of the full data of `pairs`; `inverse`: (K, K) its pseudo-inverse information."""
 
     def __init__(self, pairs: Pairs, theta: Floats, inverse: Floats) -> None:
-        self._pairs, self._theta, self._inverse = pairs, theta, inverse
-        self._tiles = [self._tile(begin) for begin in range(0, len(pairs.first), TILE_PAIRS)]
-        self._columns = max(1, TILE // min(TILE_PAIRS, max(1, len(pairs.first))))
+        self._incidence, self._theta, self._inverse = Incidence(pairs), theta, inverse
 
     def solve(self, up: Single, down: Single, virtual: Floats) -> tuple[Floats, Bools]:
         """(P, B) points, and (B,) virtual tied battles per pair -> (B, K) thetas with mean zero, and (B,) which settled."""
-        replicates = up.shape[1]
-        thetas, settled = np.empty((replicates, self._pairs.size)), np.empty(replicates, bool)
-        for begin in range(0, replicates, self._columns):
-            block = slice(begin, begin + self._columns)
-            win, loss = up[:, block], down[:, block]
-            half = (win + loss).astype(np.float64)
-            half += virtual[block]
-            half /= 2
-            excess = np.zeros((self._pairs.size, half.shape[1]))
-            for rows, incidence in self._tiles:
-                excess += incidence @ (win[rows].astype(np.float64) - loss[rows])
-            thetas[block], settled[block] = self._iterate(half, excess / 2)
-        return thetas, settled
+        x = np.repeat(self._theta[:, None] / 2, up.shape[1], axis=1)
+        settled = self._blocks(self._chord, np.arange(up.shape[1]), x, up, down, virtual)
+        left = np.flatnonzero(~settled)
+        settled[left] = self._blocks(self._newton, left, x, up, down, virtual)
+        return (2 * (x - x.mean(axis=0))).T, settled
 
-    def _iterate(self, half: Floats, excess: Floats) -> tuple[Floats, Bools]:
-        x = np.repeat(self._theta[:, None] / 2, half.shape[1], axis=1)
-        last, moved = np.full(half.shape[1], np.inf), np.full(half.shape[1], np.inf)
+    def _blocks(self, method: Method, chosen: Ints, x: Floats, up: Single, down: Single, virtual: Floats) -> Bools:
+        """Run `method` on the chosen replicates, a block at a time, each from and into its column of `x`."""
+        settled = np.empty(len(chosen), bool)
+        for begin in range(0, len(chosen), self._incidence.columns):
+            some = chosen[begin : begin + self._incidence.columns]
+            win, loss = up[:, some].astype(np.float64), down[:, some].astype(np.float64)
+            half = (win + loss + virtual[some]) / 2
+            x[:, some], settled[begin : begin + len(some)] = method(
+                half, self._incidence.sums(win - loss) / 2, x[:, some]
+            )
+        return settled
+
+    def _chord(self, half: Floats, excess: Floats, x: Floats) -> tuple[Floats, Bools]:
+        last = moved = np.full(half.shape[1], np.inf)
         for _round in range(ROUNDS):
             step = self._inverse @ self._gradient(half, excess, x)
             last, moved = moved, np.abs(step).max(axis=0)
-            x += step / 2
+            x = x + step / 2
             if (moved <= STEP).all():
                 break
-        return (2 * (x - x.mean(axis=0))).T, (moved <= STEP) & (moved <= np.maximum(last / 2, STEP / 1000))
+        return x, (moved <= STEP) & (moved <= np.maximum(last / 2, STEP / 1000))
 
-    def _gradient(self, half: Floats, excess: Floats, x: Floats) -> Floats:
+    def _newton(self, half: Floats, excess: Floats, x: Floats) -> tuple[Floats, Bools]:
+        """Damped as in `bradley_terry.newton`; begins at the full fit, for the chord may have led astray."""
+        x = np.repeat(self._theta[:, None] / 2, half.shape[1], axis=1)
+        moved = np.full(half.shape[1], np.inf)
+        for _step in range(NEWTON_STEPS):
+            weight = np.empty_like(half)
+            step = self._solve(weight, self._gradient(half, excess, x, weight))
+            spread = np.maximum(np.ptp(step, axis=0), 1e-8)
+            x += step * (np.log1p(spread) / spread / 2)
+            moved = np.abs(step).max(axis=0) / np.maximum(1.0, 2 * np.abs(x).max(axis=0))
+            if (moved <= STEP).all():
+                break
+        return x, moved <= STEP
+
+    def _gradient(self, half: Floats, excess: Floats, x: Floats, weight: Floats | None = None) -> Floats:
+        """(K, B); `weight`: (P, B), filled with n p q where it is given."""
         gradient = excess.copy()
-        for rows, incidence in self._tiles:
-            slope = x[self._pairs.first[rows]]
-            slope -= x[self._pairs.second[rows]]
+        for rows, matrix, slope in self._incidence.differences(x):
             np.tanh(slope, out=slope)
+            if weight is not None:
+                weight[rows] = half[rows] * (1 - slope * slope) / 2
             slope *= half[rows]
-            gradient -= incidence @ slope
+            gradient -= matrix @ slope
         return gradient
 
-    def _tile(self, begin: int) -> tuple[slice, csr_array]:
-        """Some pairs, and their (K, pairs) incidence: +1 for `first`, -1 for `second`."""
-        rows = slice(begin, begin + TILE_PAIRS)
-        first, second = self._pairs.first[rows], self._pairs.second[rows]
-        count = len(first)
-        signs, columns = np.repeat([1.0, -1.0], count), np.tile(np.arange(count), 2)
-        return rows, csr_array((signs, (np.concatenate([first, second]), columns)), (self._pairs.size, count))
+    def _solve(self, weight: Floats, gradient: Floats) -> Floats:
+        """(K, B) Newton steps by preconditioned conjugate gradients, to CG_PRECISION or for CG_STEPS."""
+        step, residual = np.zeros_like(gradient), gradient.copy()
+        direction = self._inverse @ residual
+        size = first = np.maximum((residual * direction).sum(axis=0), 0.0)
+        for _step in range(CG_STEPS):
+            image = np.zeros_like(gradient)
+            for rows, matrix, slope in self._incidence.differences(direction):
+                slope *= weight[rows]
+                image += matrix @ slope
+            curve = (direction * image).sum(axis=0)
+            length = np.divide(size, curve, out=np.zeros_like(size), where=curve > 0)
+            step += length * direction
+            residual -= length * image
+            better = self._inverse @ residual
+            last, size = size, np.maximum((residual * better).sum(axis=0), 0.0)
+            if (size <= CG_PRECISION**2 * first).all():
+                break
+            direction = better + np.divide(size, last, out=np.zeros_like(size), where=last > 0) * direction
+        return step

@@ -32,7 +32,7 @@ def test_the_same_seed_gives_the_same_replicates_and_another_seed_does_not() -> 
     assert np.abs(first.thetas.mean(axis=1)).max() < 1e-12
 
 
-@pytest.mark.parametrize(("size", "per_pair"), [(4, 50), (12, 9), (40, 3)])
+@pytest.mark.parametrize(("size", "per_pair"), [(4, 50), (12, 9), (40, 3), (25, 2)])
 def test_every_replicate_is_a_maximum_likelihood_fit_of_its_own_votes(size: int, per_pair: int) -> None:
     pairs, theta = board(5, size, per_pair)
     made = bootstrap.multinomial(pairs, theta, 11, 40)
@@ -47,9 +47,12 @@ def test_a_replicate_that_the_chord_does_not_settle_is_fitted_by_newton(monkeypa
     pairs, theta = board(4, 8, 12)
     settled = bootstrap.multinomial(pairs, theta, 2, 60)
     monkeypatch.setattr(chord, "ROUNDS", 2)
-    forced = bootstrap.multinomial(pairs, theta, 2, 60)
-    assert (settled.by_newton, forced.by_newton) == (0, 60)
-    assert np.abs(forced.thetas - settled.thetas).max() < 1e-8
+    together = bootstrap.multinomial(pairs, theta, 2, 60)
+    monkeypatch.setattr(chord, "NEWTON_STEPS", 0)
+    alone = bootstrap.multinomial(pairs, theta, 2, 60)
+    assert (settled.by_newton, together.by_newton, alone.by_newton) == (0, 0, 60)
+    for other in (together, alone):
+        assert np.abs(other.thetas - settled.thetas).max() < 1e-8
 
 
 def test_memory_is_bounded_by_working_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
