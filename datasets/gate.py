@@ -83,14 +83,23 @@ def _battles(battle_ids: Sequence[UUID]) -> dict[UUID, Case]:
         cases[turn.battle_id].turns.append(turn)
     for reply in Reply.objects.filter(turn__battle__in=list(cases)).select_related("turn").order_by("turn__number"):
         cases[reply.turn.battle_id].replies.append(reply)
-    voided = VoteEvent.objects.filter(kind__in=[EventKind.VOID, EventKind.FLAG], vote__battle__in=list(cases))
-    for pk in voided.values_list("vote__battle", flat=True):
-        cases[pk].vote_taken_out = True
+    _read_exclusions(cases)
     undecided = Report.objects.filter(decision="", reply__turn__battle__in=list(cases))
     for pk in undecided.values_list("reply__turn__battle", flat=True):
         cases[pk].reported = True
     _read_consents(cases.values())
     return cases
+
+
+def _read_exclusions(cases: dict[UUID, Case]) -> None:
+    """A void is final; of flags, and flags taken back, the latest counts."""
+    kinds = [EventKind.FLAG, EventKind.UNFLAG]
+    flags = VoteEvent.objects.filter(kind__in=kinds, vote__battle__in=list(cases)).order_by("created_at", "id")
+    for pk, kind in flags.values_list("vote__battle", "kind"):
+        cases[pk].vote_taken_out = kind == EventKind.FLAG
+    voids = VoteEvent.objects.filter(kind=EventKind.VOID, vote__battle__in=list(cases))
+    for pk in voids.values_list("vote__battle", flat=True):
+        cases[pk].vote_taken_out = True
 
 
 def _read_consents(cases: Iterable[Case]) -> None:

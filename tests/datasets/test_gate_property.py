@@ -117,7 +117,7 @@ BATTLES = st.builds(
     erased=mostly("", "a", "b"),
     consent=mostly("publish", "use", "none", "another's"),
     later_consents=mostly((), (True,), (False,), (False, True), (True, False)),
-    vote_event=mostly("", "void", "flag", "recategorise"),
+    vote_event=mostly("", "void", "flag", "recategorise", "flag unflag", "unflag flag", "flag void unflag"),
     reported=mostly("", "open", "dismissed"),
     codename=mostly("", "a", "b"),
     system_prompt=mostly("", "Be kind.", FORBIDDEN),
@@ -156,7 +156,7 @@ def may_leave(plan: BattlePlan) -> bool:
             not plan.erased,
             plan.consent == "publish",
             False not in plan.later_consents,
-            plan.vote_event not in ("void", "flag") or plan.state[0] != "voted",
+            plan.vote_event not in ("void", "flag", "unflag flag", "flag void unflag") or plan.state[0] != "voted",
             plan.reported != "open",
             not plan.codename,
             plan.system_prompt != FORBIDDEN,
@@ -261,7 +261,7 @@ def said_by(battle: Battle, side: str, position: int, plan: MessagePlan) -> Mess
 def ballot(plan: BattlePlan, battle: Battle, turn: Turn) -> None:
     vote = Vote.objects.create(battle=battle, turn=turn, choice="a", seconds_to_vote=1.0)
     pair = {"contestant_a": battle.revision_a.contestant, "contestant_b": battle.revision_b.contestant}
-    for kind in filter(None, ["cast", plan.vote_event]):
+    for kind in ["cast", *plan.vote_event.split()]:
         VoteEvent.objects.create(kind=kind, vote=vote, choice="a", **pair)
 
 
