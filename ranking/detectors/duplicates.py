@@ -49,11 +49,12 @@ def clusters(fingerprints: Sequence[str], simhashes: Sequence[int], near: int = 
 
 def excess(ballots: Ballots, cluster: Ints, most: int) -> NDArray[np.bool_]:
     """(N,) which ballots come after the first `most` of their cluster on their pair; -1 belongs to no cluster."""
-    used: dict[tuple[int, int, int], int] = defaultdict(int)
+    used: dict[tuple[int, ...], int] = defaultdict(int)
     beyond = np.zeros(len(ballots), bool)
     low, high = np.minimum(ballots.a, ballots.b), np.maximum(ballots.a, ballots.b)
-    for at, key in enumerate(zip(cluster.tolist(), low.tolist(), high.tolist(), strict=True)):
-        if key[0] >= 0:
-            used[key] += 1
-            beyond[at] = used[key] > most
+    many = np.bincount(cluster[cluster >= 0], minlength=int(cluster.max(initial=0)) + 1) > most
+    flood = np.flatnonzero((cluster >= 0) & many[np.maximum(cluster, 0)])
+    for at, *key in zip(flood.tolist(), *(column[flood].tolist() for column in (cluster, low, high)), strict=True):
+        used[tuple(key)] += 1
+        beyond[at] = used[tuple(key)] > most
     return beyond

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranking.estimators.tally import Floats, Ints, Tally
+from ranking.estimators.tally import Floats, Ints, Pairs, Tally
 
 PRIOR = 20.0  # battles that the fit of all pairs is worth
 LEAST = 0.01  # no outcome is rarer than that
@@ -42,6 +42,14 @@ class Ballots:
 
     def __len__(self) -> int:
         return len(self.a)
+
+    def then(self, more: "Ballots") -> "Ballots":
+        """These, and `more` after them."""
+        return Ballots(
+            np.concatenate([self.a, more.a]),
+            np.concatenate([self.b, more.b]),
+            np.concatenate([self.outcome, more.outcome]),
+        )
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64] | slice) -> "Ballots":
         return Ballots(self.a[chosen], self.b[chosen], self.outcome[chosen])
@@ -79,6 +87,19 @@ class History:
         np.add.at(ended, (ballots.b, ballots.a, TURNED[ballots.outcome]), -1)
         return History(np.maximum(ended, 0), self.strength, self.ties)
 
+    def plus(self, ballots: Ballots) -> "History":
+        """With further ballots, fitted anew."""
+        ended = self.ended.copy()
+        np.add.at(ended, (ballots.a, ballots.b, ballots.outcome), 1)
+        np.add.at(ended, (ballots.b, ballots.a, TURNED[ballots.outcome]), 1)
+        return History(ended, _strength(ended), float(ended[..., TIED].sum() / max(ended.sum(), 1.0)))
+
+    def pairs(self) -> Pairs:
+        """As the estimators want them."""
+        first, second = np.nonzero(np.triu(self.battles, 1))
+        won, lost, tied = self.ended[first, second].T.copy()
+        return Pairs(self.size, first, second, won, lost, tied, np.zeros(len(first)))
+
     @property
     def size(self) -> int:
         return len(self.ended)
@@ -107,6 +128,6 @@ def _strength(ended: Floats) -> Floats:
         slope = (battles * chance * (1 - chance)).sum(axis=1) + own * (1 - own)
         move = STEP * np.clip((scored - (battles * chance).sum(axis=1) - own) / slope, -1, 1)
         theta = theta + move
-        if np.abs(move).max() < 0.001:
+        if np.abs(move).max(initial=0) < 0.001:
             break
-    return np.asarray(theta - theta.mean())
+    return np.asarray(theta - theta.mean()) if len(theta) else theta

@@ -28,9 +28,10 @@ def excess(ballots: Ballots, group: Ints, battles: Floats, share: float, least: 
     room = np.maximum(least, np.floor(share * np.asarray(battles)))
     used: dict[tuple[int, int], int] = {}
     capped = np.zeros(len(ballots), bool)
-    for at, (g, a, b) in enumerate(zip(group.tolist(), ballots.a.tolist(), ballots.b.tolist(), strict=True)):
-        if g < 0:
-            continue
+    many = np.bincount(group[group >= 0], minlength=int(group.max(initial=0)) + 1) > least  # no other can be in excess
+    busy = np.flatnonzero((group >= 0) & many[np.maximum(group, 0)])
+    columns = (group[busy].tolist(), ballots.a[busy].tolist(), ballots.b[busy].tolist())
+    for at, g, a, b in zip(busy.tolist(), *columns, strict=True):
         if used.get((g, a), 0) >= room[a] or used.get((g, b), 0) >= room[b]:
             capped[at] = True
             continue
