@@ -54,13 +54,15 @@ def import_votes(
     name: str = "",
     format: str = "auto",
     replace: bool = False,
+    problems: int = reading.MOST_PROBLEMS,
     actor: Actor = None,
     progress: Progress = lambda _votes: None,
 ) -> VoteImport:
     """Import a file under `name` (default: the file's), or write nothing at all.
 
-    `replace`: what was imported under that name goes first, in the same transaction. Raises imports.row.BadFile with everything
-    that is wrong with the file; Refused 409 when the name is taken, or the same file is there and no other name was given.
+    `replace`: what was imported under that name goes first, in the same transaction. `problems`: how many are told. Raises
+    imports.row.BadFile with what is wrong with the file; Refused 409 when the name is taken, or the same file is there and no
+    other name was given.
     """
     title = (name or path.name.partition(".")[0]).strip()[:80]
     slug = slugify(title)[:40].strip("-")
@@ -72,7 +74,7 @@ def import_votes(
         _free(slug, sha256, named=bool(name), replace=replace)
         done = _Import(slug, f"import:{slug}", clock.now())
         form = reading.format_of(path, format)
-        rows = reading.rows(path, format)
+        rows = reading.rows(path, format, problems)
         while batch := list(islice(rows, AT_ONCE)):
             _write(done, batch)
             progress(done.votes)

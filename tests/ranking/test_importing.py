@@ -8,6 +8,8 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from django.test import Client
+from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +66,23 @@ def test_imported_contestants_cannot_be_drawn_and_may_share_names(tmp_path: Path
     assert list(Contestant.objects.drawable()) == [mine]
     with pytest.raises(ValidationError):
         Contestant(name="koala", slug="koala-2", organisation="o").full_clean()
+
+
+def test_staff_can_open_what_came_with_an_import(admin_client: Client, tmp_path: Path) -> None:
+    made = importing.import_votes(written(tmp_path, "v.csv", samples.PLAIN))
+    one = Contestant.objects.filter(origin=made.origin).first()
+    assert one is not None
+    pages = (
+        ("arena_contestant_changelist", []),
+        ("ranking_voteimport_changelist", []),
+        ("arena_contestant_change", [one.pk]),
+    )
+    for name, args in pages:
+        assert admin_client.get(reverse(f"admin:{name}", args=args)).status_code == 200
+    form = {"name": one.name, "slug": one.slug, "organisation": "Org", "visibility": "public", "sampling_weight": "0"}
+    answer = admin_client.post(reverse("admin:arena_contestant_change", args=[one.pk]), form | {"model": "m"})
+    one.refresh_from_db()
+    assert answer.status_code in (200, 302) and (one.origin, one.imported) == (made.origin, True)
 
 
 def test_styles_come_with_their_events(tmp_path: Path) -> None:
@@ -189,6 +208,9 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     said = str(refused.value).splitlines()
     assert said[0] == "line 2: 'a' against itself" and said[1].startswith("line 3: unknown winner 'draw'")
     assert said[-1] == "nothing was imported"
+    with pytest.raises(CommandError) as refused:
+        call_command("import_votes", str(path), problems=1)
+    assert str(refused.value).splitlines()[1:] == ["(there may be more)", "nothing was imported"]
     with pytest.raises(CommandError, match="nothing was imported"):
         call_command("import_votes", str(tmp_path / "none.csv"))
     with pytest.raises(CommandError, match="there is no import 'x'; there are: my-votes"):

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from arena.errors import Refused
 from ranking.importing import import_votes
 from ranking.imports.formats import NAMES
+from ranking.imports.reading import MOST_PROBLEMS
 from ranking.imports.row import BadFile
 
 EVERY_S = 2.0
@@ -24,9 +25,13 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="of the import and its board (default: that of the file)")
         parser.add_argument("--replace", action="store_true", help="remove the import of that name first")
 
+        parser.add_argument(
+            "--problems", type=int, default=MOST_PROBLEMS, help="how many are told before reading stops"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         begun = self._told = monotonic()
-        wanted = {key: options[key] for key in ("name", "format", "replace")}
+        wanted = {key: options[key] for key in ("name", "format", "replace", "problems")}
         try:
             made = import_votes(options["file"], progress=self._progress, **wanted)
         except BadFile as bad:
