@@ -48,11 +48,12 @@ class Chord:
         settled = np.empty(len(chosen), bool)
         for begin in range(0, len(chosen), self._incidence.columns):
             some = chosen[begin : begin + self._incidence.columns]
-            win, loss = up[:, some].astype(np.float64), down[:, some].astype(np.float64)
-            half = (win + loss + virtual[some]) / 2
-            x[:, some], settled[begin : begin + len(some)] = method(
-                half, self._incidence.sums(win - loss) / 2, x[:, some]
-            )
+            win, loss = up[:, some], down[:, some]
+            half = np.add(win, loss, dtype=np.float64)
+            half += virtual[some]
+            half /= 2
+            done = slice(begin, begin + len(some))
+            x[:, some], settled[done] = method(half, self._incidence.sums(win, loss) / 2, x[:, some])
         return settled
 
     def _chord(self, half: Floats, excess: Floats, x: Floats) -> tuple[Floats, Bools]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.sparse import csr_array
 
+from ranking.estimators.poisson_tables import Single
 from ranking.estimators.tally import Floats, Pairs
 
 TILE = 1 << 16  # floats: half a megabyte
@@ -27,11 +28,11 @@ class Incidence:
             gap -= values[self._second[rows]]
             yield rows, matrix, gap
 
-    def sums(self, values: np.ndarray) -> Floats:
-        """(P, B) -> (K, B) sums by model, plus for `first` and minus for `second`."""
-        made = np.zeros((self.size, values.shape[1]))
+    def sums(self, up: Single, down: Single) -> Floats:
+        """(P, B) of both sides -> (K, B) sums of up - down by model, plus for `first` and minus for `second`."""
+        made = np.zeros((self.size, up.shape[1]))
         for rows, matrix in self._tiles:
-            made += matrix @ values[rows].astype(np.float64)
+            made += matrix @ np.subtract(up[rows], down[rows], dtype=np.float64)
         return made
 
     def _tile(self, begin: int) -> tuple[slice, csr_array]:

@@ -20,10 +20,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,9 @@ REPLICATES = 1000
 BOARDS = {"": (100, 1_000_000), "2m": (200, 2_000_000), "10m": (500, 10_000_000)}
 SMOKE = {"": (8, 4000), "2m": (12, 6000), "10m": (16, 9000)}
 PEER_REPLICATES = {"arena_rank": 3, "arenakit": 20, "evalica": 3, "choix": 20}
+PEER_KEYS = (*(f"{name}_cpu_s_per_replicate" for name in ("arena_rank", "arenakit", "evalica")), "choix_cpu_s_per_fit")
+OUR_KEYS = ("boot_cpu_s", "boot_rss_mb", "ours_cpu_s_per_replicate", "fit_s", "refit_ms")
+STYLE_KEYS = ("style_cpu_s", "style_rss_mb")
 TIMEOUT_S = 600.0
 
 
@@ -90,11 +95,8 @@ def ours_and_peers(folder: Path, runs: int, without_peers: str) -> dict[str, Any
         boots.append(job("boot", folder))
         fits.append(job("fit", folder))
         figures |= _some_peers(asked, folder, -(-len(PEER_REPLICATES) // runs))
-    for name in ("arena_rank", "arenakit", "evalica"):
-        figures.setdefault(f"{name}_cpu_s_per_replicate", None)
-    figures.setdefault("choix_cpu_s_per_fit", None)
-    for key in [key for key, value in figures.items() if value is None]:
-        figures.setdefault(f"why_{key}", without_peers)
+    if without_peers:
+        figures = null(PEER_KEYS, without_peers)
     boot = least(boots)
     return {
         "boot_cpu_s": boot,
@@ -114,12 +116,13 @@ def _some_peers(asked: Iterator[str], folder: Path, count: int) -> dict[str, Any
     """The next `count` peers; one that fails is null with its reason."""
     figures: dict[str, Any] = {}
     for _, name in zip(range(count), asked, strict=False):
-        wanted = "cpu_s_per_fit" if name == "choix" else "cpu_s_per_replicate"
-        try:
-            figures |= {f"{name}_{key}": value for key, value in peer(name, folder).items()}
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            figures |= {f"{name}_{wanted}": None, f"why_{name}_{wanted}": str(error)[-300:]}
+        (wanted,) = (key for key in PEER_KEYS if key.startswith(f"{name}_cpu"))
+        figures |= or_null((wanted,), partial(_named, name, folder))
     return figures
+
+
+def _named(name: str, folder: Path) -> dict[str, Any]:
+    return {f"{name}_{key}": value for key, value in peer(name, folder).items()}
 
 
 def larger(folder: Path, boards: dict[str, tuple[int, int]], runs: int) -> dict[str, Any]:
@@ -162,15 +165,27 @@ def of_file(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     battles = _rating_boards.read(options.votes)
     write(battles, folder)
     _rating_run.save(battles.tally(), folder)
-    figures = ours_and_peers(folder, options.runs, "--smoke" if options.smoke else _peers.absent("ranking"))
-    for key in ("boot_2m_cpu_s", "boot_10m_cpu_s", "boot_10m_rss_mb"):
-        figures |= {key: None, f"why_{key}": "--votes: only the file's board"}
+    without_peers = "--smoke" if options.smoke else _peers.absent("ranking")
+    figures = or_null((*OUR_KEYS, *PEER_KEYS), lambda: ours_and_peers(folder, options.runs, without_peers))
+    figures |= null(("boot_2m_cpu_s", "boot_10m_cpu_s", "boot_10m_rss_mb"), "--votes: only the file's board")
     if battles.judge is not None:
-        figures |= {f"clustered_{key}": value for key, value in job("clustered", folder).items()}
-    if battles.features is not None:
-        return figures | style_figures(folder, battles, options.runs)
-    why = "the file has no chars_a ... bold_b"
-    return figures | {"style_cpu_s": None, "why_style_cpu_s": why, "style_rss_mb": None, "why_style_rss_mb": why}
+        by_judge = or_null(("cpu_s",), lambda: job("clustered", folder))
+        figures |= {re.sub("^(why_)?", r"\g<0>clustered_", key): value for key, value in by_judge.items()}
+    if battles.features is None:
+        return figures | null(STYLE_KEYS, "the file has no chars_a ... bold_b")
+    return figures | or_null(STYLE_KEYS, lambda: style_figures(folder, battles, options.runs))
+
+
+def or_null(keys: Sequence[str], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `measure` finds, or null with the reason."""
+    try:
+        return measure()
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        return null(keys, str(error).splitlines()[-1][-300:])
+
+
+def null(keys: Sequence[str], why: str) -> dict[str, Any]:
+    return dict.fromkeys(keys) | {f"why_{key}": why for key in keys}
 
 
 def main() -> None:
