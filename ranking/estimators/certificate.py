@@ -19,7 +19,7 @@ from ranking.estimators.tally import Floats, Ints, Pairs
 LIMIT = 0.1  # of all battles
 RESELECTIONS = 6
 EQUAL = 1e-8  # logits: nearer ratings are equal, which is no flip
-CHALLENGERS = 5  # models that are tried against the first one, the nearest by one-step influence
+CHALLENGERS = 5  # models tried against the first one: by one-step votes, of twice as many nearest in standard errors
 _POINTS = np.array([1.0, 0.0, 0.5, 0.5])  # won, lost, tied, both bad
 _COLUMNS = ("won", "lost", "tied", "both_bad")
 
@@ -60,12 +60,15 @@ def top(pairs: Pairs, theta: Floats, limit: float = LIMIT) -> Certificate | None
         return None
     first = int(np.argmax(theta))
     bread = pseudo_inverse(information(pairs, theta))
-    others = [m for m in range(pairs.size) if m != first]
-    near = sorted(others, key=lambda m: (_one_step(pairs, theta, bread, first, m), theta[first] - theta[m]))
+    own = bread.diagonal()
+    distance = (theta[first] - theta) / np.sqrt(own + own[first] - 2 * bread[first] + (np.arange(pairs.size) == first))
+    distance[first] = np.inf
+    near = [int(m) for m in np.argsort(distance, kind="stable")[: min(2 * CHALLENGERS, pairs.size - 1)]]
+    steps = sorted((_one_step(pairs, theta, bread, first, m), m) for m in near)
     best: Certificate | None = None
-    for challenger in near[:CHALLENGERS]:
+    for _votes, challenger in steps[:CHALLENGERS]:
         found = between(pairs, theta, first, challenger, limit, best.votes - 1 if best and best.votes else None)
-        if best is None or (found.votes is not None and (best.votes is None or found.votes < best.votes)):
+        if best is None or found.votes is not None:
             best = found
     return best
 
@@ -73,30 +76,36 @@ def top(pairs: Pairs, theta: Floats, limit: float = LIMIT) -> Certificate | None
 def between(
     pairs: Pairs, theta: Floats, upper: int, lower: int, limit: float = LIMIT, most: int | None = None
 ) -> Certificate:
-    """The same for two given models, theta[upper] >= theta[lower]; `most`: a tighter limit in votes."""
+    """The same for two given models, theta[upper] >= theta[lower]; `most`: only fewer votes than this are of interest."""
     total = round(float(pairs.battles.sum()))
-    allowed = int(limit * total) if most is None else min(most, int(limit * total))
-    gap = float(theta[upper] - theta[lower])
-    start = _one_step(pairs, theta, pseudo_inverse(information(pairs, theta)), upper, lower)
-    low, high, best = 0, min(int(min(start, allowed)), allowed), None
-    while high > low:  # the least k whose choice is verified; doubled until one is
-        tried = _try(pairs, theta, upper, lower, high)
-        if tried is not None:
-            best = tried
-            break
-        low, high = high, min(max(2 * high, 1), allowed)
-    if best is None:
+    allowed, gap = int(limit * total), float(theta[upper] - theta[lower])
+    least = _one_step(pairs, theta, pseudo_inverse(information(pairs, theta)), upper, lower)
+    found = _fewest(pairs, theta, upper, lower, least, allowed if most is None else min(most, allowed))
+    if found is None:
         return Certificate(upper, lower, gap, allowed)
-    while high - low > 1:
-        middle = (low + high) // 2
-        tried = _try(pairs, theta, upper, lower, middle)
-        low, high, best = (low, middle, tried) if tried is not None else (middle, high, best)
-    taken, after = best
-    first, second = pairs.first, pairs.second
+    taken, after = found
+    first, second, votes = pairs.first, pairs.second, int(taken.sum())
     removed = tuple(
         Removed(int(first[p]), int(second[p]), _COLUMNS[o], int(taken[o, p])) for o, p in np.argwhere(taken > 0)
     )
-    return Certificate(upper, lower, gap, allowed, high, high / total, after, removed)
+    return Certificate(upper, lower, gap, allowed, votes, votes / total, after, removed)
+
+
+def _fewest(
+    pairs: Pairs, theta: Floats, upper: int, lower: int, least: float, most: int
+) -> tuple[Floats, float] | None:
+    """The least verified k: from the one-step figure in growing strides down while it works (or up), then by halves."""
+    low, high, stride, best = 0, most + 1, 1, None
+    k = int(min(max(least, 1), most))
+    while high - low > 1:
+        found = _try(pairs, theta, upper, lower, k)
+        low, high, best = (low, k, found) if found is not None else (k, high, best)
+        if best is None or low == 0:  # one end is still open
+            k = min(k + stride, most) if best is None else max(k - stride, 1)
+            stride *= 2
+        else:
+            k = (low + high) // 2
+    return best
 
 
 def _influence(pairs: Pairs, theta: Floats, bread: Floats, upper: int, lower: int) -> Floats:
@@ -126,11 +135,11 @@ def _one_step(pairs: Pairs, theta: Floats, bread: Floats, upper: int, lower: int
 
 def _choose(closes: Floats, counts: Floats, k: int) -> Floats:
     """The k battles that close the gap most, as (4, P) counts."""
-    taken, left = np.zeros(counts.size), k
-    for place in np.argsort(-closes.ravel(), kind="stable"):
-        if left <= 0 or closes.ravel()[place] <= 0:
+    taken, left, flat, by = np.zeros(counts.size), k, counts.ravel(), closes.ravel()
+    for place in np.argsort(-by, kind="stable"):
+        if left <= 0 or by[place] <= 0:
             break
-        taken[place] = min(left, np.floor(counts.ravel()[place]))
+        taken[place] = min(left, np.floor(flat[place]))
         left -= int(taken[place])
     return taken.reshape(counts.shape)
 

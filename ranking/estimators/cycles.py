@@ -22,7 +22,7 @@ from ranking.estimators.laws import Law, log_chances
 from ranking.estimators.outcomes import Fitted
 from ranking.estimators.tally import Floats, Ints, Outcome, Tally
 
-BOARDS = 499
+BOARDS = 199
 CHUNK = 64  # boards drawn at a time
 
 

@@ -72,8 +72,8 @@ def log_chance(chance: Chance, z: Floats) -> tuple[Floats, Floats, Floats]:
         mean = shares @ forms[:, :3]
         value += part.sign * (most + np.log(total))
         gradient += part.sign * mean
-        outer = np.einsum("ni,iu,iv->nuv", shares, forms[:, :3], forms[:, :3])
-        hessian += part.sign * (outer - mean[:, :, None] * mean[:, None, :])
+        squares = (forms[:, :3, None] * forms[:, None, :3]).reshape(-1, 9)
+        hessian += part.sign * ((shares @ squares).reshape(-1, 3, 3) - mean[:, :, None] * mean[:, None, :])
     if chance.gap:
         c, phi = chance.gap, z[:, 2]
         with np.errstate(all="ignore"):  # phi <= 0 has no probability: the value is nan and the step is halved

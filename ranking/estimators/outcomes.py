@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import bsr_array, csr_array
 
 from ranking.estimators.bradley_terry import NoFiniteEstimate
 from ranking.estimators.connectivity import strongly_connected
@@ -52,15 +51,52 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """C cells that a law scores; `jacobian`: (3 C, P), how each cell's (x1, x2, phi) follow from the parameters."""
+    """C cells that a law scores. The parameters are theta (K,), then gamma and phi where they are fitted."""
 
     size: int
     first: Ints
     second: Ints
+    was_a: Bools
     outcome: Ints
     weight: Floats
     square: Floats  # what an outer product of scores is counted with: the weight, or the sum of squared weights
-    jacobian: csr_array
+    position: bool
+    tied: bool
+
+    @property
+    def extras(self) -> list[Ints]:
+        """(C,) for gamma and phi, if fitted: which of (x1, x2, phi) of a cell each of them is added to."""
+        parts = [np.where(self.was_a, 0, 1)] if self.position else []
+        return parts + ([np.full(len(self.first), 2)] if self.tied else [])
+
+    def locals(self, estimate: Floats) -> Floats:
+        """(C, 3): x1, x2 and phi."""
+        z = np.zeros((len(self.first), 3))
+        z[:, 0], z[:, 1] = estimate[self.first], estimate[self.second]
+        for n, local in enumerate(self.extras):
+            z[np.arange(len(z)), local] += estimate[self.size + n]
+        return z
+
+    def gradient(self, local: Floats) -> Floats:
+        """(C, 3) derivatives by (x1, x2, phi), weights included -> (P,)."""
+        own = np.bincount(self.first, local[:, 0], self.size) + np.bincount(self.second, local[:, 1], self.size)
+        return np.append(own, [local[np.arange(len(local)), extra].sum() for extra in self.extras])
+
+    def matrix(self, local: Floats) -> Floats:
+        """(C, 3, 3) by (x1, x2, phi), weights included -> (P, P)."""
+        k, extras, rows = self.size, self.extras, np.arange(len(local))
+        full = np.zeros((k + len(extras), k + len(extras)))
+        off = np.bincount(self.first * k + self.second, local[:, 0, 1], k * k).reshape(k, k)
+        full[:k, :k] = off + off.T
+        own = np.bincount(self.first, local[:, 0, 0], k) + np.bincount(self.second, local[:, 1, 1], k)
+        full[np.arange(k), np.arange(k)] += own
+        for n, extra in enumerate(extras):
+            first, second = local[rows, 0, extra], local[rows, 1, extra]
+            full[:k, k + n] = np.bincount(self.first, first, k) + np.bincount(self.second, second, k)
+            full[k + n, :k] = full[:k, k + n]
+            for m, other in enumerate(extras):
+                full[k + n, k + m] = local[rows, extra, other].sum()
+        return full
 
 
 def fit(
@@ -76,7 +112,7 @@ def fit(
     if position and decided_by_models(tally):
         raise NoEstimate(f"{law.name}: the models decide who is shown first, so the position cannot be told from them")
     k = cells.size
-    estimate = np.zeros(cells.jacobian.shape[1])
+    estimate = np.zeros(k + position + cells.tied)
     if law.tie_start is not None:
         estimate[-1] = law.tie_start
     if start is not None:
@@ -85,14 +121,7 @@ def fit(
     estimate = _climb(law, cells, estimate)
     value, gradients, hessians = _evaluate(law, cells, estimate)
     inverse = _inverse(cells, hessians, law.absolute)
-    scores = (
-        bsr_array(
-            (gradients[:, None, :], np.arange(len(value)), np.arange(len(value) + 1)),
-            shape=(len(value), 3 * len(value)),
-        )
-        @ cells.jacobian
-    )
-    meat = (scores.T @ (scores * cells.square[:, None])).toarray()
+    meat = cells.matrix(gradients[:, :, None] * gradients[:, None, :] * cells.square[:, None, None])
     centre = np.eye(len(estimate))
     centre[:k, :k] -= 1 / k
     sandwich = inverse @ meat @ inverse
@@ -119,15 +148,16 @@ def scored(law: Law, tally: Tally, position: bool = False, reweighted: bool = Fa
     cells, place = np.unique(keys, return_inverse=True)
     pair, rest = np.divmod(cells, 2 * OUTCOMES)
     first, second = np.divmod(pair, max(tally.size, 1))
-    tied = law.tie_start is not None
     return Cells(
         tally.size,
         first,
         second,
+        rest < OUTCOMES,
         rest % OUTCOMES,
         np.bincount(place, weight[kept], len(cells)).astype(float),
         np.bincount(place, square[kept], len(cells)).astype(float),
-        _jacobian(tally.size, first, second, rest < OUTCOMES, position, tied),
+        position,
+        law.tie_start is not None,
     )
 
 
@@ -141,17 +171,6 @@ def decided_by_models(tally: Tally) -> bool:
     sums = np.bincount(tally.first, side, tally.size) - np.bincount(tally.second, side, tally.size)
     explained = sums @ np.linalg.pinv(laplacian, hermitian=True) @ sums
     return bool(len(side) - explained <= 1e-9 * len(side))
-
-
-def _jacobian(size: int, first: Ints, second: Ints, was_a: Bools, position: bool, tied: bool) -> csr_array:
-    rows = 3 * np.arange(len(first))
-    places = [(rows, first), (rows + 1, second)]
-    if position:
-        places.append((rows + ~was_a, np.full(len(rows), size)))
-    if tied:
-        places.append((rows + 2, np.full(len(rows), size + position)))
-    row, column = (np.concatenate(parts) for parts in zip(*places, strict=True))
-    return csr_array((np.ones(len(row)), (row, column)), shape=(3 * len(first), size + position + tied))
 
 
 def _refuse(law: Law, cells: Cells) -> None:
@@ -168,7 +187,7 @@ def _refuse(law: Law, cells: Cells) -> None:
 
 
 def _evaluate(law: Law, cells: Cells, estimate: Floats) -> tuple[Floats, Floats, Floats]:
-    z = (cells.jacobian @ estimate).reshape(-1, 3)
+    z = cells.locals(estimate)
     value, gradient, hessian = np.empty(len(z)), np.empty((len(z), 3)), np.empty((len(z), 3, 3))
     for outcome, chance in law.chances.items():
         of = cells.outcome == outcome
@@ -178,12 +197,10 @@ def _evaluate(law: Law, cells: Cells, estimate: Floats) -> tuple[Floats, Floats,
 
 def _information(cells: Cells, hessians: Floats, absolute: bool) -> Floats:
     """(P, P), made regular in the free gauge: its null vector is a shift of all theta."""
-    count, k = len(hessians), cells.size
-    blocks = bsr_array((-hessians * cells.weight[:, None, None], np.arange(count), np.arange(count + 1)))
-    full = (cells.jacobian.T @ (blocks.tocsr() @ cells.jacobian)).toarray()
+    full, k = cells.matrix(-hessians * cells.weight[:, None, None]), cells.size
     if not absolute:
         full[:k, :k] += np.trace(full[:k, :k]) / k**2
-    return np.asarray(full)
+    return full
 
 
 def _inverse(cells: Cells, hessians: Floats, absolute: bool) -> Floats:
@@ -199,7 +216,7 @@ def _climb(law: Law, cells: Cells, estimate: Floats) -> Floats:
     value, gradients, hessians = _evaluate(law, cells, estimate)
     total = float(cells.weight @ value)
     for _round in range(MAX_ITERATIONS):
-        gradient = cells.jacobian.T @ (gradients * cells.weight[:, None]).ravel()
+        gradient = cells.gradient(gradients * cells.weight[:, None])
         step, helped = _step(_information(cells, hessians, law.absolute), gradient)
         for _half in range(HALVINGS):
             tried = estimate + step
