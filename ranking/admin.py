@@ -15,7 +15,7 @@ from arena import audit, voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig
 from ranking import demo, suspicions
-from ranking.models import BoardSnapshot, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
+from ranking.models import BoardSnapshot, BoardTrouble, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
 from ranking.votelog import publication
 
 PUBLISH_NOW = "ranking.tasks.publish_now"
@@ -37,9 +37,8 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
         return mine + super().get_urls()
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(
-            request, {**(extra_context or {}), "next_publication": publication.next_moment()}
-        )
+        more = {"next_publication": publication.next_moment(), "troubles": BoardTrouble.objects.order_by("since")}
+        return super().changelist_view(request, {**(extra_context or {}), **more})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BoardSnapshot]:
         return super().get_queryset(request).defer("board") if not _one(request) else super().get_queryset(request)

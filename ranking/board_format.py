@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from ranking.reasons import Why as Why
+
 VERSION = 2
 
 
@@ -27,22 +29,6 @@ class State(StrEnum):
 class Level(StrEnum):
     BATTLE = "battle"
     JUDGE = "judge"
-
-
-class Why(StrEnum):
-    """Reasons why a figure is null; the pages put them into words."""
-
-    TOO_FEW = "too_few"  # the board has no ranked models, or too few for this figure
-    OLDER_METHOD = "older_method"  # fitted by a version that did not compute it
-    NO_JUDGES = "no_judges"  # no vote has a known judge
-    NO_STYLE = "no_style"  # no vote has style counts
-    NO_PROBABILITIES = "no_probabilities"  # every pair was drawn with the same known or unknown probability
-    NO_PERIODS = "no_periods"  # fewer than two periods with enough votes
-    NOT_CONTROLLED = "not_controlled"  # a figure of the style-controlled board only
-    CONTROLLED = "controlled"  # a figure of count boards only: the style-controlled fit reads votes, not counts
-    NOT_FOUND = "not_found"  # the search stayed within its bound
-    NOT_CONVERGED = "not_converged"  # the estimator says that it has no finite answer
-    TIME = "time"  # left out to keep the fit within its time
 
 
 class Part:
@@ -115,7 +101,7 @@ class Model(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position(Part):
-    """The advantage of being shown first (model A), in logits, with its standard error; `share`: A's wins of two equal models."""
+    """Being shown first (model A), in logits, with its error; `share`: A's points per battle of two equal models, 95 % bounds."""
 
     logit: float
     se: float
@@ -126,10 +112,16 @@ class Position(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TieModel(Part):
-    """`log_loss`: mean over held-out votes, nats; comparable only within `Ties`."""
+    """`log_loss`: mean over held-out votes, nats; comparable only within `Ties`. `behind` the best one, and that figure's error.
+
+    `why`: the law has no estimate on these votes, and the figures are null.
+    """
 
     name: str
-    log_loss: float
+    log_loss: float | None
+    behind: float | None = None
+    behind_se: float | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,24 +194,27 @@ class StyleTerm(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style(Part):
-    """Of a style-controlled board: its covariates, and how many votes had style counts."""
+    """Of a style-controlled board: its covariates, [name, reason] of those left out, and how many votes had style counts."""
 
     covariates: list[StyleTerm]
     votes: int
+    dropped: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sure(Part):
-    """Who leads, by confidence sequences that hold at every look: `confirmed` once the leader's bound excludes everybody else.
+    """Who leads, by confidence sequences that hold at every look: `confirmed` while the leader is surely above everybody else.
 
-    `since`: when the present leader took the lead (ISO 8601); `confirmed_at`: when it was confirmed, null before.
+    `runner_up`: the one that is hardest to tell from it. Of published boards alone (ISO 8601): `since` it leads, `confirmed_at`
+    the first of the boards since then that confirmed it without a break, and `looks`, the number of publications so far.
     """
 
     leader: int
-    since: str
+    runner_up: int
     confirmed: bool
-    confirmed_at: str | None
-    looks: int
+    since: str | None = None
+    confirmed_at: str | None = None
+    looks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from arena.models import SiteConfig
@@ -34,6 +34,11 @@ class Key:
     @property
     def parts(self) -> tuple[str, str, bool]:
         return self.origin, self.category, self.controlled
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """As fields of a row."""
+        return dict(zip(NAMES, self.parts, strict=True))
 
     @property
     def imported(self) -> bool:

@@ -92,10 +92,12 @@ def read(path: Path, format: str = "auto", category: str = "") -> Counts:
 
 
 def _board(counts: Counts, options: argparse.Namespace) -> dict[str, Any]:
-    from ranking import board
+    from ranking.board.build import build
+    from ranking.board.inputs import Inputs
+    from ranking.estimators.tally import Cell, Tally
 
-    cells = [board.Cell(a, b, outcome, count) for (a, b, outcome), count in sorted(counts.items())]
-    return board.build(cells, options.seed, options.replicates)
+    tally = Tally.of_cells(Cell(a, b, outcome, count) for (a, b, outcome), count in counts.items())
+    return build(Inputs(tally=tally, seed=options.seed, replicates=options.replicates))
 
 
 def spelled(law: str) -> str:

@@ -1,9 +1,11 @@
-"""From counts to boards. The estimators (and numpy) are imported by the fit alone: web and generate never load them."""
+"""From counts to boards: which ones are fitted, when, and how a snapshot is stored.
 
-import hashlib
-import json
+The estimators (and numpy) are imported by the fit alone: web and generate never load them.
+"""
+
 import logging
-from collections import Counter
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -11,119 +13,140 @@ from django.db import transaction
 
 from arena import clock
 from arena.models.battles import Origin
-from ranking import counts, labelling, method, sampling, sampling_ledger, service_figures
+from ranking import candidates, counts, labelling, reading, sampling, sampling_ledger, service_figures, troubles
+from ranking.boards import Key
 from ranking.models import BoardSnapshot, PairCount
-from ranking.votelog import exclusions, publication
-
-FITTED = (Origin.LIVE, Origin.DEMO)
-OVERALL = ""
+from ranking.reading import Read
+from ranking.votelog import publication
 
 log = logging.getLogger(__name__)
 
 
 def refit() -> list[BoardSnapshot]:
-    """Label and absorb new votes and fit each origin whose counts have changed; returns the new snapshots.
+    """Label and absorb new votes and fit each board whose votes have changed; returns the new snapshots.
 
-    They are for operators, but for what `publication.at_once` publishes: demo boards and the first live one.
+    They are for operators, but for what `publication.at_once` publishes: demo and imported boards and the first live ones. After
+    settings.REFIT_BUDGET_S no further board is begun; the ones that have waited longest come first the next time.
     """
     labelling.sweep()
     counts.absorb()
-    made = [snapshot for origin in FITTED if (snapshot := fit(origin))]
+    made = each(candidates.wanted(), fit)
     sampling.write_weights()
     publication.at_once(made)
     return made
 
 
-def fit(origin: str) -> BoardSnapshot | None:
-    """A new snapshot of one origin, or None while the counts (and the method) are those of its last one.
+def each(keys: Iterable[Key], verb: Callable[[Key], BoardSnapshot | None]) -> list[BoardSnapshot]:
+    """What `verb` makes of each board within the budget. A board that fails is noted for operators and stops no other."""
+    made, begin = [], time.monotonic()
+    for number, key in enumerate(keys):
+        if number and time.monotonic() - begin > settings.REFIT_BUDGET_S:
+            log.warning("the time for fits is spent: the board %s and those after it wait for the next run", key)
+            break
+        try:
+            snapshot = verb(key)
+        except Exception as error:
+            log.exception("the %s board could not be fitted", key)
+            troubles.note(key, error)
+            continue
+        troubles.clear(key)
+        made += [snapshot] if snapshot else []
+    return made
 
-    Counts are read and the snapshot is written under the counts' lock, so that two fits never store the same board twice and a
-    wipe in between cannot be undone by a late snapshot. A fit takes about a second; absorb() waits for that long.
+
+def fit(key: Key) -> BoardSnapshot | None:
+    """A new snapshot of one board, or None while what it is made from is that of its last one.
+
+    What is read is of one moment, because the counts' lock is held. In between nothing is locked. The lock is held again when the
+    snapshot is stored, and a fit whose board was fitted by somebody else meanwhile, or whose votes were wiped, is thrown away:
+    two fits never store the same board twice, and a wipe cannot be undone by a late snapshot.
     """
     with transaction.atomic():
         counts.take_lock()
-        rows = cells(origin)
-        last = (
-            BoardSnapshot.objects.fits().filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id").first()
-        )
-        print_now = fingerprint(rows)
-        if (last.board["fingerprint"] == print_now) if last else not rows:
+        last, mark = _fits(key).first(), reading.marker(key)
+        if last and last.board.get("marker") == mark:
             return None
-        snapshot = _store(origin, rows, print_now)
-        prune(origin)
-    log.info("fitted the %s board: %d votes, %d models", origin, snapshot.votes, len(snapshot.board["models"]))
+        read = reading.read(key)
+        if (last.board["fingerprint"] == read.fingerprint) if last else not read.votes:
+            return None
+    board = build(read)
+    with transaction.atomic():
+        counts.take_lock()
+        if _fits(key).first() != last or (read.votes and not _counted(key)):
+            return None
+        snapshot = store(key, read, board, marker=mark)
+    log.info("fitted the %s board: %d votes, %d models", key, snapshot.votes, len(board["models"]))
     return snapshot
 
 
 def public_fits(origin: str) -> list[BoardSnapshot]:
-    """The boards of an origin that are not as the public log stands, under the counts' lock: fits of that state, to publish.
+    """The boards of an origin that are not as the public log stands, under the counts' lock: fits of that state, to publish."""
+    return each(candidates.wanted(origin), _public_fit)
 
-    A board whose published snapshot is of that state stays, although there may be a later fit of it: publishing that one
-    would tell that something was excluded and taken back in between.
-    """
-    rows = cells(origin, public=True)
-    print_now = fingerprint(rows)
-    boards = BoardSnapshot.objects.filter(origin=origin, category=OVERALL)
+
+@transaction.atomic
+def _public_fit(key: Key) -> BoardSnapshot | None:
+    """A board whose published snapshot is of the public log's state stays, although there may be a later fit of it: publishing
+    that one would tell that something was excluded and taken back in between."""
+    fit(key)  # most often the public counts are the same, and this is the fit that is published
+    read = reading.read(key, public=True)
+    boards = BoardSnapshot.objects.filter(**key.columns).order_by("-fitted_at", "-id")
     shown = boards.published().order_by("-published_at", "-id").first()
-    if (shown.board["fingerprint"] == print_now) if shown else not rows:
-        return []
-    fits = boards.filter(published_at=None, board__fingerprint=print_now)
-    known = fits.order_by("-fitted_at", "-id").first()
-    return [known or _store(origin, rows, print_now, public_counts=True)]
+    if (shown.board["fingerprint"] == read.fingerprint) if shown else not read.votes:
+        return None
+    known = boards.filter(published_at=None, board__fingerprint=read.fingerprint).first()
+    return known or store(key, read, build(read), public_counts=True)
 
 
-def _store(origin: str, rows: list[tuple[str, str, str, int]], print_now: str, **more: Any) -> BoardSnapshot:
-    last = BoardSnapshot.objects.filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id").first()
-    board, seed = build(rows, print_now)
-    board |= beside(origin, board, last.board if last else {})
-    votes = sum(row[-1] for row in rows)
-    return BoardSnapshot.objects.create(
-        origin=origin, category=OVERALL, votes=votes, seed=seed, board=board, fitted_at=clock.now(), **more
+def build(read: Read) -> dict[str, Any]:
+    from ranking.board.build import build as board_of
+
+    return board_of(read.inputs)
+
+
+def store(
+    key: Key, read: Read, board: dict[str, Any], marker: Any = None, public_counts: bool = False
+) -> BoardSnapshot:
+    """Under the counts' lock."""
+    more = {"fingerprint": read.fingerprint, "marker": marker}
+    if key == Key(key.origin):
+        more |= beside(key.origin, board)
+    snapshot = BoardSnapshot.objects.create(
+        **key.columns,
+        votes=read.votes,
+        seed=read.inputs.seed,
+        board=board | more,
+        fitted_at=clock.now(),
+        public_counts=public_counts,
     )
+    prune(key)
+    return snapshot
 
 
-def cells(origin: str, public: bool = False) -> list[tuple[str, str, str, int]]:
-    """(first, second, outcome, count), sides pooled, in a fixed order; `public`: as the public log stands."""
-    pooled: Counter[tuple[str, str, str]] = Counter()
-    counted = PairCount.objects.filter(origin=origin, category=OVERALL, count__gt=0)
-    for first, second, outcome, count in counted.values_list("first_id", "second_id", "outcome", "count"):
-        pooled[str(first), str(second), outcome] += count
-    if public:
-        for (_origin, category, one, other, _side, ending), change in exclusions.hidden(origin).pairs.items():
-            if category == OVERALL:
-                pooled[str(one), str(other), ending] += int(change[0])
-    return [(*key, pooled[key]) for key in sorted(pooled) if pooled[key]]
-
-
-def fingerprint(rows: list[tuple[str, str, str, int]]) -> str:
-    """Of everything that decides a board: the counts and the method's version."""
-    return hashlib.sha256(json.dumps([method.VERSION, rows]).encode()).hexdigest()
-
-
-def build(rows: list[tuple[str, str, str, int]], print_now: str) -> tuple[dict[str, Any], int]:
-    """The board and its bootstrap's seed, which comes from the counts: the same counts always give the same board."""
-    from ranking import board
-
-    seed = int(print_now[:12], 16)
-    fitted = board.build([board.Cell(*row) for row in rows], seed)
-    return {**fitted, "fingerprint": print_now}, seed
-
-
-def beside(origin: str, board: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """What is stored with an overall board without being part of its fit; `before` is the origin's last board, {} for none."""
+def beside(origin: str, board: dict[str, Any]) -> dict[str, Any]:
+    """What is stored with an overall board without being part of its fit."""
     from ranking import planning_facts
 
+    last = BoardSnapshot.objects.filter(**Key(origin).columns).order_by("-fitted_at", "-id").first()
     drawn = sampling_ledger.pair_chances() if origin == Origin.LIVE else {}
     return {
         "planning": planning_facts.of(board, drawn),
         "service": service_figures.measure(origin),
-        "sampling": sampling_ledger.account(origin, before.get("sampling")),
+        "sampling": sampling_ledger.account(origin, last.board.get("sampling") if last else None),
     }
 
 
-def prune(origin: str) -> None:
-    """Keep the newest settings.BOARD_SNAPSHOTS_KEPT snapshots of an origin, of the published ones and of the others."""
-    boards = BoardSnapshot.objects.filter(origin=origin, category=OVERALL).order_by("-fitted_at", "-id")
+def prune(key: Key) -> None:
+    """Keep the newest settings.BOARD_SNAPSHOTS_KEPT snapshots of a board, of the published ones and of the others."""
+    boards = BoardSnapshot.objects.filter(**key.columns).order_by("-fitted_at", "-id")
     for part in (boards.published(), boards.filter(published_at=None)):
         kept = part.values_list("pk", flat=True)[: settings.BOARD_SNAPSHOTS_KEPT]
         part.exclude(pk__in=list(kept)).delete()
+
+
+def _fits(key: Key) -> Any:
+    return BoardSnapshot.objects.fits().filter(**key.columns).order_by("-fitted_at", "-id")
+
+
+def _counted(key: Key) -> bool:
+    return PairCount.objects.filter(origin=key.origin, count__gt=0).exists()

@@ -2,7 +2,7 @@
 
 from math import log
 
-VERSION = 3  # of the method: a new number refits every board
+VERSION = 4  # of the method: a new number refits every board
 CENTRE = 1000.0  # the rating of the mean of the ranked models
 SCALE = 400.0  # points for odds of ten to one
 PER_LOGIT = SCALE / log(10.0)
@@ -12,3 +12,6 @@ VIRTUAL_BATTLE = 0.5  # per pair that has met, added as a tie to a replicate tha
 PRIOR_BATTLES = 1.0  # tied with a virtual opponent by each model, where a caller asks for that prior
 SEQUENCE_PLANNED = 10_000  # votes at which always-valid claims are tightest
 SEQUENCE_START = 100  # votes of a model before which it can be in no always-valid claim: its errors are asymptotic
+JUDGES_LEAST = 20  # fewer judges show too little of how judges differ: intervals are battle-level then
+PERIODS = 4  # stretches of time with equally many votes, compared for drift
+PERIOD_VOTES = 100  # fewer votes in a stretch: no drift is tested

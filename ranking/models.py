@@ -266,3 +266,29 @@ class BoardHistory(models.Model):
 
     def __str__(self) -> str:
         return f"{self.origin} board of {self.published_at:%Y-%m-%d %H:%M}"
+
+
+class BoardTrouble(models.Model):
+    """A board whose last fit failed, and how often; the row goes with the next fit that succeeds."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    origin = models.CharField(max_length=60)
+    category = models.CharField(max_length=40, blank=True)
+    controlled = models.BooleanField(default=False)
+    error = models.CharField(max_length=300)
+    times = models.PositiveIntegerField(default=1)
+    since = models.DateTimeField(default=now)
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("board that could not be fitted")
+        verbose_name_plural = _("boards that could not be fitted")
+        constraints = [models.UniqueConstraint(fields=["origin", "category", "controlled"], name="board_trouble_once")]
+
+    def __str__(self) -> str:
+        return f"{self.board}: {self.error}"
+
+    @property
+    def board(self) -> str:
+        parts = [self.origin, self.category, "style control" if self.controlled else ""]
+        return " · ".join(part for part in parts if part)

@@ -132,7 +132,7 @@ def _percent_fine(share: float) -> str:
 
 def claim_of_first(board: Board) -> Sentence | None:
     sure = board.figures.sure
-    if sure is None:
+    if sure is None or sure.since is None:  # told of published boards alone
         return None
     told = {"name": _named(board, sure.leader), "since": _day(sure.since)}
     if sure.confirmed:

@@ -6,7 +6,7 @@ from arena import audit
 from arena.audit import Actor
 from arena.models import Contestant
 from ranking import counts
-from ranking.models import BoardSnapshot, JudgeCount, PairCount, VoteImport
+from ranking.models import BoardHistory, BoardSnapshot, BoardTrouble, JudgeCount, PairCount, VoteImport
 
 EVENTS = """
 WITH gone AS (DELETE FROM arena_voteevent WHERE origin = %s RETURNING id)
@@ -24,7 +24,7 @@ def wipe_import(row: VoteImport, actor: Actor = None) -> None:
 def wipe(row: VoteImport) -> None:
     """The same inside the caller's transaction, without the entry."""
     counts.take_lock()
-    for kind in (BoardSnapshot, PairCount, JudgeCount):
+    for kind in (BoardSnapshot, BoardHistory, BoardTrouble, PairCount, JudgeCount):
         kind.objects.filter(origin=row.origin).delete()
     with connection.cursor() as cursor:
         cursor.execute(EVENTS, [row.origin])

@@ -16,7 +16,7 @@ from django.db import transaction
 from arena import clock
 from arena.live import broadcast
 from arena.models.battles import Origin
-from ranking import counts, history
+from ranking import counts, history, leads
 from ranking.models import BoardSnapshot
 from ranking.votelog import chain, documents, names, schedule, sealing
 from ranking.votelog.models import PUBLICATION, LogEntry, PublishingState
@@ -74,7 +74,6 @@ def _publish_live(moment: datetime) -> list[BoardSnapshot]:
     from ranking import fitting
 
     PublishingState.objects.update_or_create(id=1, defaults={"served": moment})
-    fitting.fit(Origin.LIVE)  # most often the public counts are the same, and this is the fit that is published
     sealing.release(moment, settings.LOG_DELAY_S, settings.LOG_BATCH_S)
     made = fitting.public_fits(Origin.LIVE)
     for snapshot in made:
@@ -105,7 +104,8 @@ def _record(made: list[BoardSnapshot], moment: datetime) -> None:
 
 
 def _mark(snapshot: BoardSnapshot, moment: datetime) -> None:
+    leads.follow(snapshot, moment)
     snapshot.published_at = moment
-    snapshot.save(update_fields=["published_at"])
+    snapshot.save(update_fields=["published_at", "board"])
     history.keep(snapshot)
     log.info("published the %s board: %d votes", snapshot.origin, snapshot.votes)

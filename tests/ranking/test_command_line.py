@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ranking import board, command_line
+from ranking import command_line
+from ranking.board.build import build
+from ranking.board.inputs import Inputs
+from ranking.estimators.tally import Cell, Tally
 from ranking.estimators.tie_models import LAWS
 from tests.ranking import real_votes
 from tests.ranking.imports import samples
@@ -56,8 +59,9 @@ def test_a_process_of_its_own_prints_the_table_without_settings_or_database(path
 
 def test_json_is_the_board_of_the_same_counts(path: Path) -> None:
     code, out, err = told(path, "--json", "--seed", 7, "--replicates", 50)
-    cells = [board.Cell(a, b, outcome, n) for (a, b, outcome), n in sorted(command_line.read(path).items())]
-    assert (code, err) == (0, "") and json.loads(out) == json.loads(json.dumps(board.build(cells, 7, 50)))
+    cells = [Cell(a, b, outcome, n) for (a, b, outcome), n in sorted(command_line.read(path).items())]
+    board = build(Inputs(tally=Tally.of_cells(cells), seed=7, replicates=50))
+    assert (code, err) == (0, "") and json.loads(out) == json.loads(json.dumps(board))
 
 
 def test_csv_has_the_figures_of_the_json(path: Path) -> None:

@@ -9,7 +9,8 @@ from django.core.management import call_command
 
 from arena.live import broadcast
 from arena.models import VoteEvent
-from ranking import demo, fitting
+from ranking import demo, fitting, reading
+from ranking.boards import Key
 from ranking.models import BoardSnapshot, PairCount
 from ranking.tasks import refit
 from tests.ranking import rows
@@ -40,10 +41,11 @@ def test_live_and_demo_votes_never_share_a_board(announced: list[dict]) -> None:
 
 
 @pytest.mark.django_db
-def test_imported_votes_are_counted_and_appear_on_no_public_board(announced: list[dict]) -> None:
+def test_imported_votes_have_a_board_of_their_own_that_is_public_at_once(announced: list[dict]) -> None:
     a, b = rows.contestants(2)
     rows.ballot(a, b, wins=6, losses=2, origin="import:x")
-    assert fitting.refit() == []
+    (board,) = fitting.refit()
+    assert (board.origin, board.votes) == ("import:x", 8) and board.published_at
     assert sum(rows.stored("import:x").values()) == 8
 
 
@@ -71,20 +73,17 @@ def test_a_new_method_refits_the_same_counts(announced: list[dict], monkeypatch:
 
 @pytest.mark.django_db
 def test_the_stored_seed_rebuilds_the_stored_board(announced: list[dict]) -> None:
-    from ranking.board import Cell, build
+    from ranking.board.build import build
+    from ranking.board.inputs import Inputs
 
     models = rows.contestants(3)
     for better, worse in ((0, 1), (1, 2), (0, 2)):
         rows.ballot(models[better], models[worse], wins=7, losses=3, ties=2)
     (snapshot,) = fitting.refit()
-    rebuilt = build([Cell(*row) for row in fitting.cells("live")], snapshot.seed)
-    measured = (
-        "fingerprint",
-        "service",
-        "sampling",
-        "planning",
-    )  # not fitted: the counts' mark, and what is measured beside them
-    assert rebuilt | {name: snapshot.board[name] for name in measured} == snapshot.board
+    tally = reading.read(Key("live")).inputs.tally
+    rebuilt = build(Inputs(tally=tally, seed=snapshot.seed, replicates=snapshot.board["method"]["replicates"]))
+    since = {name: snapshot.board["sure"][name] for name in ("since", "looks")}  # of the publication, not of the votes
+    assert rebuilt | {"sure": rebuilt["sure"] | since} == {name: snapshot.board[name] for name in rebuilt}
 
 
 @pytest.mark.django_db

@@ -96,7 +96,8 @@ def test_operators_choose_the_board(source: str, votes: int) -> None:
 
 
 @pytest.mark.django_db
-def test_a_live_board_whose_votes_were_all_voided_lets_the_demo_back_in() -> None:
+def test_a_live_board_whose_votes_were_all_voided_lets_the_demo_back_in(settings: object) -> None:
+    settings.LOG_DELAY_S = settings.LOG_BATCH_S = 0
     models = publish((40, 10), origin="demo")
     cast = rows.cast(models[0], models[1], "a")
     refit_and_publish()

@@ -1,0 +1,90 @@
+"""The whole board: the ranked group's figures, the others' labels, and what is said of the board as a whole."""
+
+from typing import Any
+
+import numpy as np
+
+from ranking import board_format, method
+from ranking.board import figures
+from ranking.board.counting import Table
+from ranking.board.inputs import Inputs
+from ranking.board.ranked import Ranked, rank
+from ranking.board_format import Level, Model, State
+from ranking.estimators import claims, ranks
+from ranking.estimators.bradley_terry import to_rating
+from ranking.estimators.connectivity import Group, ranked_group
+
+
+def build(inputs: Inputs) -> dict[str, Any]:
+    """The board as JSON; `state` is empty, too_few (no two models can be fitted together) or fitted."""
+    table, group = Table.of(inputs.tally), ranked_group(inputs.tally.pairs())
+    ranked = rank(inputs, group)
+    models = _models(table, group, ranked)
+    made = board_format.Board(
+        version=method.VERSION,
+        state=State.FITTED if ranked else State.TOO_FEW if models else State.EMPTY,
+        method=_method(inputs, ranked),
+        models=models,
+        pairs=table.of_pairs([model.model for model in models]),
+        **figures.of(ranked),
+    )
+    return made.as_json()
+
+
+def _method(inputs: Inputs, ranked: Ranked | None) -> dict[str, Any]:
+    controlled = inputs.rows is not None
+    return {
+        "model": "Bradley-Terry, maximum likelihood" + (" with the style of both answers" if controlled else ""),
+        "ties": "half a win for each; both bad counts as a tie",
+        "centre": method.CENTRE,
+        "scale": method.SCALE,
+        "gauge": "mean of the ranked models",
+        "interval": "percentiles of draws from the sandwich's normal law" if controlled else "percentile bootstrap",
+        "joint": "max-t over the sandwich covariance",
+        "level": ranked.shown.level if ranked else Level.BATTLE,
+        "confidence": method.CONFIDENCE,
+        "replicates": inputs.replicates,
+        "helped_replicates": ranked.shown.helped if ranked else 0,
+    }
+
+
+def _models(table: Table, group: Group, ranked: Ranked | None) -> list[Model]:
+    """In the order of the board; models without a rating last, by name."""
+    order = [int(group.members[i]) for i in ranked.order] if ranked else []
+    rest = sorted(set(range(len(table.models))) - set(order), key=table.models.__getitem__)
+    told = _ranked_figures(ranked) if ranked else []
+    return [
+        Model(model=table.models[i], standing=str(group.standing[i]), **table.of_model(i), **more)
+        for i, more in [*zip(order, told, strict=True), *((i, {}) for i in rest)]
+    ]
+
+
+def _ranked_figures(ranked: Ranked) -> list[dict[str, Any]]:
+    """Of each model of the group, in the order of the board."""
+    shown, thetas = ranked.shown, ranked.shown.thetas
+    rank_lower, rank_upper = ranks.intervals(thetas)
+    first, quantiles, adjacent = ranks.p_first(thetas), shown.quantiles(), _adjacent(ranked)
+    made = []
+    for place, i in enumerate(ranked.order):
+        ends = shown.ends(i)
+        made.append(
+            {
+                **{name: getattr(ends, name) for name in ends.__dataclass_fields__},
+                "rating": float(to_rating(ranked.theta[i])),
+                "rank_lower": int(rank_lower[i]),
+                "rank_upper": int(rank_upper[i]),
+                "p_first": float(first[i]),
+                "battle": ranked.battle.ends(i),
+                "quantiles": [round(float(value), 2) for value in quantiles[:, i]],
+                "adjacent": adjacent[place],
+                **{name: values[i] for name, values in ranked.beside.items()},
+            }
+        )
+    return made
+
+
+def _adjacent(ranked: Ranked) -> list[float | None]:
+    """Holm's p-value of each model against the next one on the board; None for the last."""
+    order = np.array(ranked.order)
+    tested = claims.of_pairs(ranked.theta, ranked.shown.covariance, order[:-1], order[1:])
+    return [*(float(p) for p in tested.adjusted), None]

@@ -1,0 +1,117 @@
+"""What is said of a board as a whole: each figure, or the reason why there is none."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, ndtri
+
+from ranking.board.ranked import Ranked
+from ranking.board.sure import sure
+from ranking.board_format import FIGURES, Claim, Clusters, Part, Position, Style, StyleTerm, TieModel, Ties, Why
+from ranking.estimators import claims as tests
+from ranking.estimators import position as first_shown
+from ranking.estimators import tie_models
+from ranking.estimators.bradley_terry import PER_LOGIT
+from ranking.estimators.outcomes import NoEstimate
+from ranking.method import CONFIDENCE
+
+Figure = Part | Sequence[Part] | Why
+
+
+def of(ranked: Ranked | None) -> dict[str, Any]:
+    """Fields of board_format.Board: the figures, and `why` for those that are null."""
+    found: dict[str, Figure] = dict.fromkeys(FIGURES, Why.TOO_FEW)
+    if ranked:
+        found |= {name: find(ranked) for name, find in FINDERS.items()}
+    why = {name: figure.value for name, figure in found.items() if isinstance(figure, Why)}
+    return {name: None if name in why else figure for name, figure in found.items()} | {"why": why}
+
+
+def position(ranked: Ranked) -> Figure:
+    if ranked.style:
+        return Why.CONTROLLED
+    try:
+        found = first_shown.estimate(ranked.tally)
+    except NoEstimate:
+        return Why.NOT_CONVERGED
+    reach = float(ndtri(0.5 + CONFIDENCE / 2)) * found.se
+    share, lower, upper = (float(expit(found.logit + by)) for by in (0.0, -reach, reach))
+    return Position(logit=found.logit, se=found.se, share=share, lower=lower, upper=upper)
+
+
+def ties(ranked: Ranked) -> Figure:
+    if ranked.style:
+        return Why.CONTROLLED
+    try:
+        found = tie_models.compare(ranked.tally, ranked.inputs.seed)
+    except (ValueError, ArithmeticError):
+        return Why.TOO_FEW
+    if found.best is None:
+        return Why.NOT_CONVERGED
+    models = [
+        TieModel(name=one.name, log_loss=one.loss, behind=one.behind, behind_se=one.behind_se, why=one.why)
+        for one in sorted(found.scored, key=lambda one: (one.loss is None, one.loss))
+    ]
+    pairs = ranked.tally.pairs()
+    share = float((pairs.tied + pairs.both_bad).sum() / pairs.battles.sum())
+    return Ties(models=models, best=found.best, share=share, folds=found.folds)
+
+
+def claims(ranked: Ranked) -> Figure:
+    """Each model against the next on the board; the better one of the two is the one with the higher rating."""
+    order = np.array(ranked.order)
+    tested = tests.of_pairs(ranked.theta, ranked.shown.covariance, order[:-1], order[1:])
+    return [
+        Claim(
+            better=place if gap >= 0 else place + 1,
+            worse=place + 1 if gap >= 0 else place,
+            difference=abs(float(PER_LOGIT * gap)),
+            se=float(PER_LOGIT * tested.se[place]),
+            p=float(tested.p[place]),
+            p_holm=float(tested.adjusted[place]),
+            holds=bool(tested.holds()[place]),
+        )
+        for place, gap in enumerate(tested.gap)
+    ]
+
+
+def style(ranked: Ranked) -> Figure:
+    fitted = ranked.style
+    if fitted is None:
+        return Why.NOT_CONTROLLED
+    by_judge = fitted.clustered is not None and ranked.unjudged is None
+    matrix = fitted.clustered if by_judge and fitted.clustered is not None else fitted.covariance
+    errors, reach = np.sqrt(np.diag(matrix)[len(fitted.theta) :]), float(ndtri(0.5 + CONFIDENCE / 2))
+    terms = [
+        StyleTerm(name=name, coefficient=float(b), se=float(e), lower=float(b - reach * e), upper=float(b + reach * e))
+        for name, b, e in zip(fitted.names, fitted.beta, errors, strict=True)
+    ]
+    return Style(covariates=terms, dropped=[list(one) for one in fitted.dropped], votes=fitted.battles)
+
+
+def clusters(ranked: Ranked) -> Figure:
+    """How much wider intervals are by judge: the ratio of the two covariances' traces is the effect on the variance."""
+    if ranked.unjudged or ranked.judges is None:
+        return ranked.unjudged or Why.NO_JUDGES
+    effect = float(np.trace(ranked.shown.covariance.matrix) / np.trace(ranked.battle.covariance.matrix))
+    votes = ranked.tally.total
+    return Clusters(judges=ranked.judges.judges, effective_votes=votes / effect, inflation=effect**0.5)
+
+
+def later(_ranked: Ranked) -> Figure:
+    return Why.OLDER_METHOD
+
+
+FINDERS: dict[str, Callable[[Ranked], Figure]] = {
+    "position": position,
+    "ties": ties,
+    "claims": claims,
+    "certificate": later,
+    "drift": later,
+    "cycles": later,
+    "style": style,
+    "sure": sure,
+    "clusters": clusters,
+    "shrinkage": later,
+}

@@ -1,0 +1,135 @@
+"""What a fit reads of the database, all at one moment: call under the counts' lock, which alone lets absorb() change them.
+
+`public`: as the public log stands, without exclusions for abuse that are not released yet. The estimators (and numpy) come with
+the first board that is read; web processes import this module and never load them.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.conf import settings
+
+from arena.models import VoteEvent
+from ranking import method, streams
+from ranking.boards import Key
+from ranking.models import PairCount, VoteStyle
+from ranking.votelog import exclusions
+from ranking.votelog.models import WithheldEntry
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ranking.board.inputs import Inputs
+
+SIDES = ("first_id", "second_id", "first_was_a", "outcome")
+SUMS = ("count", "inverse_p", "inverse_p2")
+Row = tuple[str, str, bool, str, int, float, float]  # of a cell: SIDES, then SUMS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """`fingerprint`: of everything that decides the board; the bootstrap's seed comes from it."""
+
+    inputs: "Inputs"
+    fingerprint: str
+    votes: int
+
+
+def marker(key: Key) -> list[Any]:
+    """A cheap sign of change: the same marker is the same board. Counts are a function of the set of absorbed events, of which
+    none is taken away but by a wipe, which takes the boards, too."""
+    absorbed = VoteEvent.objects.filter(origin=key.origin, absorbed=True).count()
+    styled = VoteStyle.objects.filter(event__origin=key.origin).count() if key.controlled else 0
+    return [method.VERSION, settings.BOARD_REPLICATES, settings.STREAM_VOTES, absorbed, styled]
+
+
+def read(key: Key, public: bool = False) -> Read:
+    hidden = _withheld(key.origin) if public else []
+    return _rows_with_style(key, hidden) if key.controlled else _counts(key, hidden)
+
+
+def _counts(key: Key, hidden: Sequence[UUID]) -> Read:
+    from ranking.board.inputs import Inputs
+    from ranking.estimators.tally import Cell, Tally
+
+    rows = cells(key, bool(hidden))
+    tally = Tally.of_cells([Cell(*row[:2], row[3], row[4], row[2], *row[5:]) for row in rows])
+    votes = sum(row[4] for row in rows)
+    columns = streams.votes(key, tally.models, hidden) if votes <= settings.STREAM_VOTES else None
+    if columns is None and not key.category and not hidden:
+        judged: Any = streams.judges(key.origin, tally.models)
+    else:
+        judged = columns
+    fingerprint = _print([row[:5] for row in rows], judged)
+    inputs = Inputs(
+        tally=tally,
+        seed=int(fingerprint[:12], 16),
+        replicates=settings.BOARD_REPLICATES,
+        judges=_by_judge(tally.models, judged) if judged else None,
+        periods=_periods(tally.models, columns) if columns else (),
+    )
+    return Read(inputs, fingerprint, votes)
+
+
+def cells(key: Key, public: bool = False) -> list[Row]:
+    """The board's cells that are not empty, in a fixed order."""
+    sums: dict[tuple[str, str, bool, str], list[float]] = {}
+    counted = PairCount.objects.filter(origin=key.origin, category=key.category, count__gt=0)
+    for first, second, side, outcome, *numbers in counted.values_list(*SIDES, *SUMS):
+        sums[str(first), str(second), side, outcome] = numbers
+    if public:
+        for (_, category, one, other, side, ending), change in exclusions.hidden(key.origin).pairs.items():
+            if category == key.category:
+                cell = sums.setdefault((str(one), str(other), side, ending), [0, 0.0, 0.0])
+                cell[:] = [a + b for a, b in zip(cell, change, strict=True)]
+    return [(*name, int(n), p, p2) for name, (n, p, p2) in sorted(sums.items()) if n]
+
+
+def _rows_with_style(key: Key, hidden: Sequence[UUID]) -> Read:
+    from ranking.board.inputs import Inputs
+    from ranking.reading_style import gathered
+
+    models = sorted({name for row in cells(Key(key.origin, key.category), bool(hidden)) for name in row[:2]})
+    tally, judges, rows, digest = gathered(streams.styled(key, models, settings.STYLE_VOTES_MOST, hidden), models)
+    fingerprint = _print([method.VERSION, models], {"style": digest})
+    seed = int(fingerprint[:12], 16)
+    inputs = Inputs(tally=tally, seed=seed, replicates=settings.BOARD_REPLICATES, judges=judges, rows=rows)
+    return Read(inputs, fingerprint, int(tally.total))
+
+
+def _by_judge(models: Sequence[str], columns: "dict[str, np.ndarray]") -> Any:
+    from ranking.estimators.judges import JudgeTally
+
+    a, b, outcome, judge = (columns[name] for name in ("a", "b", "outcome", "judge"))
+    return JudgeTally.of_battles(models, a, b, outcome, judge, columns.get("count"))
+
+
+def _periods(models: Sequence[str], columns: "dict[str, np.ndarray]") -> Any:
+    """The votes in method.PERIODS stretches of equally many, oldest first; none where a stretch would have too few."""
+    import numpy as np
+
+    from ranking.estimators.tally import Tally
+
+    total = len(columns["a"])
+    if total < method.PERIODS * method.PERIOD_VOTES:
+        return ()
+    parts = np.array_split(np.arange(total), method.PERIODS)  # the votes come in the order of their casts
+    return tuple(Tally.of_battles(models, *(columns[name][part] for name in ("a", "b", "outcome"))) for part in parts)
+
+
+def _print(rows: Any, columns: "dict[str, Any] | None") -> str:
+    digest = hashlib.sha256(json.dumps([method.VERSION, settings.BOARD_REPLICATES, rows]).encode())
+    for name in sorted(columns or {}):
+        column = (columns or {})[name]
+        digest.update(name.encode() + (column if isinstance(column, bytes) else column.tobytes()))
+    return digest.hexdigest()
+
+
+def _withheld(origin: str) -> list[UUID]:
+    """Sealed exclusions that the public log does not hold yet."""
+    waiting = WithheldEntry.objects.filter(released_at=None, event__origin=origin)
+    return list(waiting.values_list("event_id", flat=True))

@@ -1,0 +1,20 @@
+"""Why a figure of a board is null. No Django, no numpy."""
+
+from enum import StrEnum
+
+
+class Why(StrEnum):
+    """Reasons why a figure is null; the pages put them into words."""
+
+    TOO_FEW = "too_few"  # the board has no ranked models, or too few for this figure
+    OLDER_METHOD = "older_method"  # fitted by a version that did not compute it
+    NO_JUDGES = "no_judges"  # no judge of two votes is known
+    FEW_JUDGES = "few_judges"  # so few that a covariance by judge would be a guess
+    NO_STYLE = "no_style"  # no vote has style counts
+    NO_PROBABILITIES = "no_probabilities"  # every pair was drawn with the same known or unknown probability
+    NO_PERIODS = "no_periods"  # fewer than two periods with enough votes
+    NOT_CONTROLLED = "not_controlled"  # a figure of the style-controlled board only
+    CONTROLLED = "controlled"  # a figure of count boards only: the style-controlled fit reads votes, not counts
+    NOT_FOUND = "not_found"  # the search stayed within its bound
+    NOT_CONVERGED = "not_converged"  # the estimator says that it has no finite answer
+    TIME = "time"  # left out to keep the fit within its time

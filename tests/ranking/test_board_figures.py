@@ -1,0 +1,185 @@
+"""The board's figures are the estimators' own, on real votes and on made ones; and each null says why."""
+
+import csv
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from ranking.board.build import build
+from ranking.board.inputs import Inputs
+from ranking.estimators import bootstrap, claims, position, ranks, sandwich, simultaneous, style, style_rows, tie_models
+from ranking.estimators.bradley_terry import PER_LOGIT, fit, to_rating
+from ranking.estimators.judges import JudgeTally
+from ranking.estimators.style_rows import Chunk
+from ranking.estimators.tally import Outcome, Tally
+from tests.ranking import real_votes
+
+OUTCOME = {"model_a": Outcome.FIRST, "model_b": Outcome.SECOND, "tie": Outcome.TIE}
+FEATURES = {"length": "chars", "headers": "headers", "lists": "lists", "bold": "bold"}
+SEED, REPLICATES = 7, 300
+
+
+@dataclass
+class Crowd:
+    """The 8,931 votes of llmfao_crowd."""
+
+    tally: Tally
+    judges: JudgeTally
+    rows: style_rows.Rows
+
+
+@pytest.fixture(scope="module")
+def crowd() -> Crowd:
+    with real_votes.file("llmfao_crowd.csv").open() as stream:
+        votes = list(csv.DictReader(stream))
+    names = sorted({vote[side] for vote in votes for side in ("model_a", "model_b")})
+    a, b = (np.array([names.index(vote[side]) for vote in votes]) for side in ("model_a", "model_b"))
+    outcome = np.array([OUTCOME[vote["winner"]] for vote in votes])
+    known = sorted({vote["judge"] for vote in votes})
+    judge = np.array([known.index(vote["judge"]) for vote in votes])
+    counts = {side: np.array([[float(v[f"{c}_{side}"]) for c in FEATURES.values()] for v in votes]) for side in "ab"}
+    chunk = Chunk(a, b, outcome, style_rows.contrast(counts["a"], counts["b"]), judge)
+    return Crowd(
+        Tally.of_battles(names, a, b, outcome),
+        JudgeTally.of_battles(names, a, b, outcome, judge),
+        style_rows.gather(names, tuple(FEATURES), [chunk]),
+    )
+
+
+def column(board: dict, name: str) -> np.ndarray:
+    """A figure of every model, in the order of their names."""
+    models = sorted(board["models"], key=lambda model: model["model"])
+    return np.array([model[name] for model in models], float)
+
+
+def test_figures_by_judge_are_those_of_the_estimators(crowd: Crowd) -> None:
+    board = build(Inputs(tally=crowd.tally, judges=crowd.judges, seed=SEED, replicates=REPLICATES))
+    theta = fit(crowd.tally.pairs()).theta
+    covariance = sandwich.clustered(crowd.judges, theta)
+    thetas = bootstrap.clustered(crowd.judges, theta, SEED, REPLICATES).thetas
+    joint = simultaneous.max_t(theta, covariance, SEED)
+    (lower, upper), (best, worst) = bootstrap.percentiles(thetas), ranks.bounds(joint.lower, joint.upper)
+    expected = {
+        "rating": to_rating(theta),
+        "se": PER_LOGIT * covariance.se,
+        "lower": to_rating(lower),
+        "upper": to_rating(upper),
+        "joint_lower": to_rating(joint.lower),
+        "joint_upper": to_rating(joint.upper),
+        "rank": best,
+        "rank_worst": worst,
+        "p_first": ranks.p_first(thetas),
+        **dict(zip(("rank_lower", "rank_upper"), ranks.intervals(thetas), strict=True)),
+        "first_rate": position.share_first(crowd.tally),
+    }
+    assert board["method"]["level"] == "judge"
+    for name, values in expected.items():
+        assert column(board, name) == pytest.approx(values, abs=1e-9), name
+    assert [model["rank"] for model in board["models"]] == sorted(best)
+
+
+def test_battle_level_figures_stand_beside_and_are_all_there_is_without_judges(crowd: Crowd) -> None:
+    beside = build(Inputs(tally=crowd.tally, judges=crowd.judges, seed=SEED, replicates=REPLICATES))
+    alone = build(Inputs(tally=crowd.tally, seed=SEED, replicates=REPLICATES))
+    ends = {model["model"]: model["battle"] for model in beside["models"]}
+    theta = fit(crowd.tally.pairs()).theta
+    assert column(alone, "se") == pytest.approx(PER_LOGIT * sandwich.battle(crowd.tally, theta).se, abs=1e-9)
+    assert alone["method"]["level"] == "battle" and alone["why"]["clusters"] == "no_judges"
+    for model in alone["models"]:
+        assert ends[model["model"]] == model["battle"] == {name: model[name] for name in model["battle"]}
+
+
+def test_the_effect_of_judges_is_the_ratio_of_the_variances(crowd: Crowd) -> None:
+    board = build(Inputs(tally=crowd.tally, judges=crowd.judges, seed=SEED, replicates=REPLICATES))
+    theta, clusters = fit(crowd.tally.pairs()).theta, board["clusters"]
+    by_judge, by_battle = (np.trace(one.matrix) for one in (
+        sandwich.clustered(crowd.judges, theta), sandwich.battle(crowd.tally, theta)))  # fmt: skip
+    assert clusters["judges"] == 124 and clusters["inflation"] ** 2 == pytest.approx(by_judge / by_battle)
+    assert clusters["effective_votes"] * clusters["inflation"] ** 2 == pytest.approx(8931)
+
+
+def test_board_figures_are_those_of_the_estimators(crowd: Crowd) -> None:
+    board = build(Inputs(tally=crowd.tally, judges=crowd.judges, seed=SEED, replicates=REPLICATES))
+    first, table = position.estimate(crowd.tally), tie_models.compare(crowd.tally, SEED)
+    assert (board["position"]["logit"], board["position"]["se"]) == (first.logit, first.se)
+    assert board["position"]["share"] == pytest.approx(expit(first.logit))
+    assert board["ties"]["best"] == table.best
+    assert {one["name"]: one["log_loss"] for one in board["ties"]["models"]} == {
+        one.name: one.loss for one in table.scored
+    }
+    theta = fit(crowd.tally.pairs()).theta
+    order = np.array([crowd.tally.models.index(model["model"]) for model in board["models"]])
+    tested = claims.of_pairs(theta, sandwich.clustered(crowd.judges, theta), order[:-1], order[1:])
+    assert [model["adjacent"] for model in board["models"]] == [*tested.adjusted.tolist(), None]
+    assert [claim["p_holm"] for claim in board["claims"]] == tested.adjusted.tolist()
+    assert all(claim["difference"] >= 0 and {claim["better"], claim["worse"]} == {place, place + 1}
+               for place, claim in enumerate(board["claims"]))  # fmt: skip
+
+
+def test_the_style_controlled_board_is_the_style_fit(crowd: Crowd) -> None:
+    given = {"tally": crowd.tally, "judges": crowd.judges, "rows": crowd.rows}
+    board = build(Inputs(**given, seed=SEED, replicates=REPLICATES))
+    fitted = style.fit(crowd.rows)
+    assert fitted.clustered is not None
+    errors = np.sqrt(np.diag(fitted.clustered))
+    assert column(board, "rating") == pytest.approx(to_rating(fitted.theta), abs=1e-9)
+    assert column(board, "se") == pytest.approx(PER_LOGIT * errors[: len(fitted.theta)], abs=1e-9)
+    terms = board["style"]["covariates"]
+    assert [term["name"] for term in terms] == list(fitted.names) == list(FEATURES)
+    assert [term["coefficient"] for term in terms] == fitted.beta.tolist()
+    assert [term["se"] for term in terms] == errors[len(fitted.theta) :].tolist()
+    assert board["style"]["votes"] == 8931 and board["why"]["position"] == "controlled"
+    half = (column(board, "upper") - column(board, "lower")) / 2
+    assert np.median(half / (1.96 * column(board, "se"))) == pytest.approx(1, abs=0.1)
+
+
+def made(models: int = 4, per_pair: int = 60, judges: int = 0) -> tuple[Tally, JudgeTally]:
+    rng = np.random.default_rng(3)
+    a, b = np.triu_indices(models, 1)
+    a, b = np.repeat(a, per_pair), np.repeat(b, per_pair)
+    outcome = rng.choice(3, len(a), p=[0.5, 0.3, 0.2])
+    judge = rng.integers(0, judges, len(a)) if judges else np.full(len(a), -1)
+    names = [f"m{i}" for i in range(models)]
+    return Tally.of_battles(names, a, b, outcome), JudgeTally.of_battles(names, a, b, outcome, judge)
+
+
+@pytest.mark.parametrize(("judges", "why"), [(0, "no_judges"), (3, "few_judges"), (40, None)])
+def test_few_or_unknown_judges_leave_the_board_battle_level(judges: int, why: str | None) -> None:
+    tally, by_judge = made(judges=judges)
+    board = build(Inputs(tally=tally, judges=by_judge, seed=1, replicates=100))
+    assert board["why"].get("clusters") == why
+    assert board["method"]["level"] == ("battle" if why else "judge")
+
+
+def test_votes_weighed_by_their_draw_give_a_rating_of_their_own() -> None:
+    rng = np.random.default_rng(5)
+    a, b = np.repeat([0, 0, 1], 80), np.repeat([1, 2, 2], 80)
+    outcome, chance = rng.choice(3, 240, p=[0.5, 0.3, 0.2]), np.repeat([0.5, 0.25, 0.25], 80)
+    for given, differs in ((chance, True), (np.full(240, 1 / 3), False), (None, False)):
+        tally = Tally.of_battles(["x", "y", "z"], a, b, outcome, given)
+        board = build(Inputs(tally=tally, seed=1, replicates=100))
+        assert all((model["reweighted"] is not None) == differs for model in board["models"])
+        if differs:
+            expected = to_rating(fit(tally.pairs(reweighted=True)).theta)
+            assert column(board, "reweighted") == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_clear_leader_is_confirmed_and_a_doubtful_one_is_not() -> None:
+    for share, confirmed in ((0.9, True), (0.52, False)):
+        a, b = np.repeat([0, 0, 1], 400), np.repeat([1, 2, 2], 400)
+        won = np.concatenate([np.arange(400) < 400 * share] * 2 + [np.arange(400) < 200])
+        tally = Tally.of_battles(["x", "y", "z"], a, b, np.where(won, Outcome.FIRST, Outcome.SECOND))
+        board = build(Inputs(tally=tally, seed=1, replicates=100))
+        leader = board["models"][board["sure"]["leader"]]["model"]
+        assert (leader, board["sure"]["confirmed"], board["sure"]["since"]) == ("x", confirmed, None)
+
+
+def test_style_that_decides_every_vote_gives_no_board_and_says_so() -> None:
+    a, b = np.repeat([0, 1], 30), np.repeat([1, 0], 30)
+    longer = np.tile([0.5, -0.5], 30)
+    chunk = Chunk(a, b, np.where(longer > 0, Outcome.FIRST, Outcome.SECOND), longer[:, None])
+    tally = Tally.of_battles(["x", "y"], a, b, np.asarray(chunk.outcome))
+    board = build(Inputs(tally=tally, rows=style_rows.gather(["x", "y"], ["length"], [chunk]), seed=1))
+    assert board["state"] == "too_few" and set(board["why"].values()) == {"too_few"}
