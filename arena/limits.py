@@ -6,6 +6,9 @@ The script runs atomically on the server and uses the server's clock, so that an
 Valkey cannot be reached the answer is no (503, "try again"): a prompt could not be streamed without it either.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -19,6 +22,7 @@ from redis.commands.core import Script
 
 from arena.errors import Refused
 
+_paid: ContextVar[bool] = ContextVar("paid", default=False)
 TIMEOUT_S = 1.0
 RETRY_WHEN_DOWN_S = 3.0
 
@@ -72,7 +76,9 @@ def take(visitor: UUID | None, group: str) -> float:
 
 
 def charge(visitor: UUID | None, group: str) -> None:
-    """Take a token or raise: Refused 429 with the time to wait, 503 when the limits cannot be read."""
+    """Take a token or raise: Refused 429 with the time to wait, 503 when the limits cannot be read. Free inside `paid`."""
+    if _paid.get():
+        return
     try:
         wait = take(visitor, group)
     except redis.RedisError:
@@ -92,9 +98,26 @@ def charge(visitor: UUID | None, group: str) -> None:
         raise Refused(429, "too_fast", message % {"seconds": seconds}, retry_after=wait)
 
 
+@contextmanager
+def paid(yes: bool) -> Iterator[None]:
+    """What is charged inside has been paid for otherwise (arena/puzzles.py), or has not."""
+    token = _paid.set(yes)
+    try:
+        yield
+    finally:
+        _paid.reset(token)
+
+
+def client() -> redis.Redis:
+    """Of Valkey, which is not waited for longer than TIMEOUT_S."""
+    return _client(settings.REDIS_URL)
+
+
+@lru_cache(maxsize=4)
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True)
+
+
 @lru_cache(maxsize=4)
 def _script(url: str) -> Script:
-    client = redis.Redis.from_url(
-        url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, decode_responses=True
-    )
-    return client.register_script(TAKE)
+    return _client(url).register_script(TAKE)

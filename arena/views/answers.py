@@ -9,9 +9,11 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
+from arena import puzzles
 from arena.errors import Refused
 from arena.models import Battle, Vote
 from arena.views.access import Request, wants_fragment
+from arena.views.puzzle import subject
 from arena.views.scene import scene_context
 
 
@@ -56,6 +58,8 @@ def refuse(request: Request, refusal: Refused, battle: Any = None) -> HttpRespon
         "retry_s": ceil(refusal.retry_after),
         "prompt": request.POST.get("prompt", ""),
     }
+    if refusal.code == "too_fast" and wants_fragment(request):
+        context["puzzle"] = puzzles.offer(subject(request))
     if battle:
         context["back"] = reverse("battle", args=[battle])
     template = "battle/refusal.html" if wants_fragment(request) else "battle/refused.html"

@@ -15,7 +15,7 @@ from arena import battles, consent, limits, visitors, votes
 from arena.errors import Refused
 from arena.ids import uuid4
 from arena.models import Battle, Consent, Contestant, Visitor, Vote
-from arena.views import access
+from arena.views import access, puzzle
 from arena.views.access import Request
 from arena.views.answers import go, refusable, show
 from arena.views.examples import EXAMPLES, prompt_of
@@ -56,6 +56,7 @@ def _agreed(request: Request) -> Consent:
 
 @require_POST
 @refusable
+@puzzle.payable
 @access.taking_part
 def start(request: Request) -> HttpResponse:
     agreed = _agreed(request)
@@ -76,6 +77,7 @@ def page(request: Request, battle: Battle) -> HttpResponse:
 
 @require_POST
 @refusable
+@puzzle.payable
 @access.taking_part
 @access.owned
 def send(request: Request, battle: Battle) -> HttpResponse:
@@ -93,6 +95,7 @@ def stop(request: Request, battle: Battle) -> HttpResponse:
 
 @require_POST
 @refusable
+@puzzle.payable
 @access.taking_part
 @access.owned
 def retry(request: Request, battle: Battle) -> HttpResponse:
@@ -114,6 +117,7 @@ def vote(request: Request, battle: UUID, visitor: Visitor) -> HttpResponse:
 
 @require_POST
 @refusable
+@puzzle.payable
 @access.taking_part
 @access.owned
 def rematch(request: Request, battle: Battle) -> HttpResponse:
