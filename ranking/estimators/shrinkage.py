@@ -101,9 +101,10 @@ def boards(overall: Tally, categories: Mapping[str, Tally], scale: float = SCALE
         return None
     whole = _whole(overall.select(members))
     inside = {name: tally.select(members).pairs() for name, tally in categories.items()}
+    rest = {name: _rest(whole, pairs) for name, pairs in inside.items()}
     at = dict.fromkeys(inside, whole.theta)
     for _round in range(MAX_ROUNDS):
-        parts = {name: _part(whole, pairs, at[name]) for name, pairs in inside.items()}
+        parts = {name: _part(whole, pairs, rest[name], at[name]) for name, pairs in inside.items()}
         taus, weights = _posterior(list(parts.values()), scale)
         moved = {name: whole.theta + part.mean(taus, weights) for name, part in parts.items()}
         change = max((float(np.abs(moved[name] - at[name]).max()) for name in at), default=0.0)
@@ -127,14 +128,19 @@ def _whole(tally: Tally) -> _Whole:
     return _Whole(theta, sandwich.battle(tally, theta).matrix, information(pairs, theta), dispersion)
 
 
-def _part(whole: _Whole, pairs: Pairs, at: Floats) -> _Part:
+def _rest(whole: _Whole, pairs: Pairs) -> Floats:
+    """(R, R) inverse of the information of the votes outside the category (with a shift of all theta pinned)."""
+    rest = (1 + OVERLAP) * whole.information - information(pairs, whole.theta)
+    return np.asarray(np.linalg.inv(rest + np.trace(rest) / len(rest) ** 2))
+
+
+def _part(whole: _Whole, pairs: Pairs, rest: Floats, at: Floats) -> _Part:
     """The category's likelihood, linearised at `at`."""
     size, (p, q) = len(at), chances(pairs.first, pairs.second, at)
     score = pairs.points * q - pairs.points_against * p
     gradient = np.bincount(pairs.first, score, size) - np.bincount(pairs.second, score, size)
     here = information(pairs, at)
-    rest = (1 + OVERLAP) * whole.information - information(pairs, whole.theta)
-    overlap = np.eye(size) + here @ np.linalg.inv(rest + np.trace(rest) / size**2)
+    overlap = np.eye(size) + here @ rest
     basis = _sum_zero(size)
     joint = basis.T @ (overlap @ here) @ basis / whole.dispersion
     values, turned = np.linalg.eigh((joint + joint.T) / 2)

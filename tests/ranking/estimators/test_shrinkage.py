@@ -126,7 +126,7 @@ def test_given_tau_the_estimate_is_the_penalised_maximum() -> None:
     taus, weights = np.array([0.0, found.tau]), np.array([0.0, 1.0])
     at = theta
     for _round in range(30):
-        at = theta + shrinkage._part(whole, pairs, at).mean(taus, weights)
+        at = theta + shrinkage._part(whole, pairs, shrinkage._rest(whole, pairs), at).mean(taus, weights)
 
     def loss(free: np.ndarray) -> float:
         delta = np.append(free, -free.sum())
