@@ -20,9 +20,8 @@ from ranking.estimators import connectivity
 from ranking.estimators.bradley_terry import information, newton, pseudo_inverse
 from ranking.estimators.chord import Chord
 from ranking.estimators.judges import JudgeTally
-from ranking.estimators.poisson_tables import Single
 from ranking.estimators.resampling import Judges, Multinomial, Poisson, Sampler
-from ranking.estimators.tally import Bools, Floats, Pairs
+from ranking.estimators.tally import Floats, Pairs
 from ranking.method import CONFIDENCE, REPLICATES, VIRTUAL_BATTLE
 
 CHUNK_BYTES = 48 << 20  # of the drawn outcomes of replicates that are worked on together; bounds the memory
@@ -69,29 +68,16 @@ def replicate(pairs: Pairs, theta: Floats, sampler: Sampler, replicates: int) ->
     if pairs.size < 2:
         return Replicates(np.zeros((replicates, pairs.size)), 0, 0)
     chord = Chord(pairs, theta, pseudo_inverse(information(pairs, theta)))
-    certificate = connectivity.spanning_pairs(pairs)
     size = max(1, CHUNK_BYTES // (12 * len(pairs.first)))
     thetas, helped, by_newton = np.empty((replicates, pairs.size)), 0, 0
     for begin in range(0, replicates, size):
         chunk = slice(begin, min(begin + size, replicates))
         up, down = sampler.draw(chunk.stop - begin)
-        virtual = np.where(_estimable(pairs, up, down, certificate), 0.0, VIRTUAL_BATTLE)
+        estimable = connectivity.each_connected(pairs.size, pairs.first, pairs.second, up > 0, down > 0)
+        virtual = np.where(estimable, 0.0, VIRTUAL_BATTLE)
         thetas[chunk], settled = chord.solve(up, down, virtual)
         for row in np.flatnonzero(~settled):
             won, lost = (side[:, row].astype(np.float64) + virtual[row] / 2 for side in (up, down))
             thetas[begin + row], _ = newton(pairs.first, pairs.second, won, lost, theta, NEWTON_TOLERANCE)
         helped, by_newton = helped + int((virtual > 0).sum()), by_newton + int((~settled).sum())
     return Replicates(thetas, helped, by_newton)
-
-
-def _estimable(pairs: Pairs, up: Single, down: Single, certificate: np.ndarray | None) -> Bools:
-    """(B,): has the replicate a finite estimate? Most boards show it on the certificate's few pairs."""
-    if certificate is None:
-        sure = np.zeros(up.shape[1], bool)
-    else:
-        sure = ((up[certificate] > 0) & (down[certificate] > 0)).all(axis=0)
-    for row in np.flatnonzero(~sure):
-        sure[row] = connectivity.strongly_connected(
-            pairs.size, pairs.first, pairs.second, up[:, row] > 0, down[:, row] > 0
-        )
-    return sure

@@ -20,10 +20,11 @@ from ranking.estimators.incidence import Incidence
 from ranking.estimators.poisson_tables import Single
 from ranking.estimators.tally import Bools, Floats, Ints, Pairs
 
-Method = Callable[[Floats, Floats, Floats], tuple[Floats, Bools]]
+Method = Callable[[Floats, Floats, Floats], tuple[Floats, Floats]]
 
 STEP = 1e-9  # logits; 2e-7 rating points
 ROUNDS = 16
+ASTRAY = 0.3  # logits: a replicate whose last round moved more begins anew at the full fit
 NEWTON_STEPS = 30
 CG_STEPS = 60
 CG_PRECISION = 0.03  # of the gradient's size, as V measures it
@@ -38,14 +39,16 @@ class Chord:
     def solve(self, up: Single, down: Single, virtual: Floats) -> tuple[Floats, Bools]:
         """(P, B) points, and (B,) virtual tied battles per pair -> (B, K) thetas with mean zero, and (B,) which settled."""
         x = np.repeat(self._theta[:, None] / 2, up.shape[1], axis=1)
-        settled = self._blocks(self._chord, np.arange(up.shape[1]), x, up, down, virtual)
-        left = np.flatnonzero(~settled)
-        settled[left] = self._blocks(self._newton, left, x, up, down, virtual)
-        return (2 * (x - x.mean(axis=0))).T, settled
+        moved = self._blocks(self._chord, np.arange(up.shape[1]), x, up, down, virtual)
+        order = np.argsort(moved, kind="stable")  # like to like: a block takes as long as its slowest replicate
+        left = order[moved[order] > STEP]
+        x[:, moved > ASTRAY] = self._theta[:, None] / 2
+        moved[left] = self._blocks(self._newton, left, x, up, down, virtual)
+        return (2 * (x - x.mean(axis=0))).T, moved <= STEP
 
-    def _blocks(self, method: Method, chosen: Ints, x: Floats, up: Single, down: Single, virtual: Floats) -> Bools:
-        """Run `method` on the chosen replicates, a block at a time, each from and into its column of `x`."""
-        settled = np.empty(len(chosen), bool)
+    def _blocks(self, method: Method, chosen: Ints, x: Floats, up: Single, down: Single, virtual: Floats) -> Floats:
+        """Run `method` on the chosen replicates, a block at a time, each from and into its column of `x`; their last steps."""
+        moved = np.empty(len(chosen))
         for begin in range(0, len(chosen), self._incidence.columns):
             some = chosen[begin : begin + self._incidence.columns]
             win, loss = up[:, some], down[:, some]
@@ -53,10 +56,10 @@ class Chord:
             half += virtual[some]
             half /= 2
             done = slice(begin, begin + len(some))
-            x[:, some], settled[done] = method(half, self._incidence.sums(win, loss) / 2, x[:, some])
-        return settled
+            x[:, some], moved[done] = method(half, self._incidence.sums(win, loss) / 2, x[:, some])
+        return moved
 
-    def _chord(self, half: Floats, excess: Floats, x: Floats) -> tuple[Floats, Bools]:
+    def _chord(self, half: Floats, excess: Floats, x: Floats) -> tuple[Floats, Floats]:
         last = moved = np.full(half.shape[1], np.inf)
         for _round in range(ROUNDS):
             step = self._inverse @ self._gradient(half, excess, x)
@@ -64,21 +67,21 @@ class Chord:
             x = x + step / 2
             if (moved <= STEP).all():
                 break
-        return x, (moved <= STEP) & (moved <= np.maximum(last / 2, STEP / 1000))
+        shrinks = moved <= np.maximum(last / 2, STEP / 1000)
+        return x, np.where(shrinks, moved, np.maximum(moved, 2 * STEP))
 
-    def _newton(self, half: Floats, excess: Floats, x: Floats) -> tuple[Floats, Bools]:
-        """Damped as in `bradley_terry.newton`; begins at the full fit, for the chord may have led astray."""
-        x = np.repeat(self._theta[:, None] / 2, half.shape[1], axis=1)
+    def _newton(self, half: Floats, excess: Floats, x: Floats) -> tuple[Floats, Floats]:
+        """Damped as in `bradley_terry.newton`."""
         moved = np.full(half.shape[1], np.inf)
         for _step in range(NEWTON_STEPS):
             weight = np.empty_like(half)
             step = self._solve(weight, self._gradient(half, excess, x, weight))
             spread = np.maximum(np.ptp(step, axis=0), 1e-8)
-            x += step * (np.log1p(spread) / spread / 2)
+            x = x + step * (np.log1p(spread) / spread / 2)
             moved = np.abs(step).max(axis=0) / np.maximum(1.0, 2 * np.abs(x).max(axis=0))
             if (moved <= STEP).all():
                 break
-        return x, moved <= STEP
+        return x, moved
 
     def _gradient(self, half: Floats, excess: Floats, x: Floats, weight: Floats | None = None) -> Floats:
         """(K, B); `weight`: (P, B), filled with n p q where it is given."""

@@ -75,7 +75,7 @@ def test_a_replicate_without_an_estimate_gets_half_a_virtual_battle_per_pair() -
 
 
 def test_a_board_that_hangs_by_wins_in_a_ring_is_resampled_too() -> None:
-    """No pair whose models took points from each other: no cheap certificate, so every replicate is searched."""
+    """No pair whose models took points from each other."""
     ring = np.zeros((4, 4))
     ring[[0, 1, 2, 3], [1, 2, 3, 0]] = 3.0
     pairs = pairs_of(ring)

@@ -44,19 +44,13 @@ def test_connection_groups_and_labels_agree_with_the_closure(arguments: tuple) -
         assert set(group.standing) == {Standing.DISCONNECTED}
 
 
-@settings(deadline=None, max_examples=80)
-@given(graphs)
-def test_a_certificate_proves_connection_and_has_one_pair_less_than_models(arguments: tuple) -> None:
-    points = graph(*arguments)
-    pairs = Pairs.of_points(points)
-    chosen = connectivity.spanning_pairs(pairs)
-    both_ways = closure(points * (points.T > 0)).all()
-    assert (chosen is not None) == both_ways
-    if chosen is not None:
-        only = np.zeros_like(points)
-        only[pairs.first[chosen], pairs.second[chosen]] = only[pairs.second[chosen], pairs.first[chosen]] = 1
-        assert len(chosen) == len(points) - 1
-        assert closure(only).all()
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 9), st.integers(1, 140), st.floats(0.3, 0.95))
+def test_many_graphs_at_once_are_each_of_them_alone(seed: int, size: int, count: int, density: float) -> None:
+    rng, (first, second) = np.random.default_rng(seed), np.triu_indices(size, 1)
+    up, down = (rng.random((len(first), count)) < density for _ in range(2))
+    alone = [connectivity.strongly_connected(size, first, second, *pair) for pair in zip(up.T, down.T, strict=True)]
+    assert connectivity.each_connected(size, first, second, up, down).tolist() == alone
 
 
 def test_the_larger_group_wins_then_the_one_with_more_battles_then_the_first() -> None:
