@@ -4,20 +4,22 @@ It has the log's ids instead of names, because names change on the day a codenam
 the models as the fit had them, which its replicates depend on.
 """
 
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
+from ranking import board_format
 from ranking.models import BoardSnapshot
 from ranking.votelog import chain, names
 
-ASIDE = ("fingerprint", "service", "sampling")  # of the database alone, and no part of what the votes say
+FIGURES = {one.name for one in fields(board_format.Board)}  # the rest of a snapshot is no part of what the votes say
 
 
 def document(snapshot: BoardSnapshot) -> dict[str, Any]:
     """Of a snapshot as the database returns it: jsonb writes some numbers otherwise than Python does."""
     keys = [model["model"] for model in snapshot.board["models"]]
     ids = {key: names.contestant(UUID(key)) for key in keys}
-    figures = {name: value for name, value in snapshot.board.items() if name not in ASIDE}
+    figures = {name: value for name, value in snapshot.board.items() if name in FIGURES}
     return {
         "format": chain.FORMAT,
         "origin": snapshot.origin,

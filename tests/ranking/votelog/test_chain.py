@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +103,10 @@ def test_a_forged_suffix_is_found_by_the_head() -> None:
 def test_an_entry_cannot_name_its_own_place() -> None:
     with pytest.raises(ValueError, match="chain's own"):
         made([{"kind": "a", "previous": "x"}])
+
+
+def test_the_example_in_the_docs_can_be_checked_by_hand() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "vote-log.md").read_text()
+    example = [line.strip() for line in page.splitlines() if line.startswith("    {")]
+    assert len(example) == 2 and faults(example) == []
+    assert f"{chain.digest(example[0])}  -" in page
