@@ -70,6 +70,12 @@ def boards(entry: int) -> dict[str, Any] | None:
     return {"entry": entry, "hash": line.hash, "boards": found}
 
 
+def newest_board() -> int | None:
+    """The line that the shown overall board was published with."""
+    newest = BoardSnapshot.objects.published().filter(origin=Origin.LIVE, category="", controlled=False)
+    return newest.order_by("-published_at", "-id").values_list("log_entry", flat=True).first()
+
+
 def models() -> list[dict[str, Any]]:
     """Id, name and page of every model of the published live board, by their names of today."""
     newest = BoardSnapshot.objects.published().filter(origin=Origin.LIVE, category="", controlled=False)

@@ -59,6 +59,8 @@ def _publication(
     if walk.head.hash != published["hash"]:
         report.wrong(f"line {number}: its hash is {walk.head.hash}, and not the published {published['hash']}")
     digests = {(one["category"], one["controlled"]): one["sha256"] for one in entry.get("boards", [])}
+    if not published["boards"]:
+        report.said.append(f"line {number}: no board was published with it")
     for board in published["boards"]:
         name = comparing.name_of(board)
         if chain.digest(chain.encode(board)) != digests.get((board["category"], board["controlled"])):

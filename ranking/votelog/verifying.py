@@ -1,7 +1,7 @@
 """Rebuilding the published boards where the database is: what the log gives, and beside it what only the database can give.
 
-Intervals by judge, style control, drift and ratings over time are fitted again from the rows, marked "from the database". That
-takes the votes as they were at the publication: where votes have come since, it is said and left out.
+Intervals by judge, style control and drift are fitted again from the rows, marked "from the database". That takes the votes as
+they were at the publication: where votes have come since, it is said and left out.
 """
 
 from typing import Any
@@ -15,6 +15,8 @@ from ranking.models import BoardSnapshot
 from ranking.votelog import checking, comparing, documents, rebuild
 from ranking.votelog import reading as log
 from ranking.votelog.rebuild import Report
+
+FIGURES = documents.FIGURES - {"sure", "why"}  # who leads since when is a running record, not a function of the votes
 
 
 @transaction.atomic
@@ -46,8 +48,9 @@ def _from_rows(report: Report, snapshot: BoardSnapshot) -> None:
             f"{name}: from the database: votes have come since, it can be compared after the next publication"
         )
         return
-    stored: dict[str, Any] = {one: value for one, value in snapshot.board.items() if one in documents.FIGURES}
-    found = comparing.differ("board", stored, comparing.plain(fitting.build(read)))
+    stored: dict[str, Any] = {one: value for one, value in snapshot.board.items() if one in FIGURES}
+    made = {one: value for one, value in comparing.plain(fitting.build(read)).items() if one in FIGURES}
+    found = comparing.differ("board", stored, made)
     report.wrong(*(f"{name}: from the database: {one}" for one in found))
     if not found:
         report.said.append(f"{name}: from the database: identical, by judge and with style")

@@ -17,6 +17,7 @@ SHOWN = 10
 def log(request: HttpRequest) -> HttpResponse:
     end = reading.end()
     context: dict[str, Any] = {"end": end, "next": publication.next_moment(), "page_size": reading.PAGE}
+    context["board"] = reading.newest_board()
     return render(request, "ranking/log.html", context | {"publications": reading.publications(SHOWN)})
 
 
