@@ -9,6 +9,7 @@ from arena import pairing
 from arena.models import Battle, PairWeight, VoteEvent
 from ranking import fitting, sampling
 from ranking.estimators import active_sampling
+from ranking.votelog import publication
 from tests import factories
 from tests.ranking import rows
 
@@ -80,12 +81,16 @@ def test_rows_follow_who_may_be_drawn() -> None:
     assert sum(weights.values()) == pytest.approx(1) and max(weights.values()) > 0.4  # never asked yet
 
 
-def test_the_rows_go_when_the_last_vote_goes() -> None:
+def test_the_rows_go_when_the_last_vote_has_gone_for_everybody(settings: object) -> None:
     a, b = factories.ring(2)
     cast = rows.cast(a, b, "a")
     fitting.refit()
     assert PairWeight.objects.count() == 1
     rows.follow(cast, "void")
+    fitting.refit()
+    assert PairWeight.objects.count() == 1, "the exclusion is not public yet, and the draw does not tell of it"
+    settings.LOG_DELAY_S = settings.LOG_BATCH_S = 0  # type: ignore[attr-defined]
+    publication.publish(at_once=True)
     fitting.refit()
     assert not PairWeight.objects.exists()
 

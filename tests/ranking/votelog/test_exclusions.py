@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from arena import clock
-from arena.models import Contestant, VoteEvent
+from arena.models import Contestant, PairWeight, VoteEvent
 from ranking import counts, fitting, published
 from ranking.models import BoardSnapshot, LogEntry, WithheldEntry
 from ranking.votelog import exclusions, publication, sealing
@@ -135,7 +135,7 @@ def test_new_categories_of_a_flagged_vote_are_public_at_once(
     publish(monkeypatch, timedelta())
     rows.follow(event, "flag")
     rows.follow(event, "recategorise", categories=["math"])
-    publish(monkeypatch, timedelta(hours=1))
+    counts.absorb()
     public = {key[1]: change[0] for key, change in exclusions.hidden("live").pairs.items()}
     assert public == {"": 1, "math": 1}
 
@@ -168,3 +168,21 @@ def test_an_exclusion_before_its_vote_waits_for_it(pair: list[Contestant], monke
     assert votes() == (6, 6), "its batch had come: the vote enters and leaves in one publication"
     assert kinds()["exclude"] == 1
     assert VoteEvent.objects.filter(absorbed=False).count() == 0
+
+
+def test_the_draw_does_not_tell_what_is_hidden(pair: list[Contestant], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each vote's probability is in the log, so weights from the operators' counts would show which votes were excluded."""
+
+    def weights() -> list[float]:
+        return list(PairWeight.objects.order_by("first", "second").values_list("weight", flat=True))
+
+    rows.ballot(*[*rows.contestants(1), pair[0]], wins=5, losses=4)
+    event = rows.cast(*pair, "a")
+    publish(monkeypatch, timedelta())
+    before = weights()
+    rows.follow(event, "flag")
+    publish(monkeypatch, timedelta(hours=1))
+    assert weights() == before and len(before) == 3
+    publish(monkeypatch, timedelta(days=9))
+    fitting.refit()
+    assert weights() != before
