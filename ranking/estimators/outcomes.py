@@ -141,7 +141,7 @@ def fit(
 def scored(law: Law, tally: Tally, position: bool = False, reweighted: bool = False) -> Cells:
     """The cells that the law has a probability for; sides are pooled unless their position is fitted."""
     outcome = law.scored_as[tally.outcome]
-    kept = np.array([Outcome(o) in law.chances for o in range(OUTCOMES)])[outcome]
+    kept = np.array([Outcome(o) in law.chances for o in range(OUTCOMES)])[outcome] & (tally.count > 0)
     weight, square = (tally.inverse_p, tally.inverse_p2) if reweighted else (tally.count, tally.count)
     was_a = tally.first_was_a if position else np.ones(len(outcome), bool)
     keys = (((tally.first * tally.size + tally.second) * 2 + ~was_a) * OUTCOMES + outcome)[kept]
