@@ -37,7 +37,7 @@ COLUMNS: dict[str, Column] = {
     "rank": Column(_("Rank"), lambda row: row.rank, False),
     "model": Column(_("Model"), lambda row: row.name.casefold(), False),
     "rating": Column(_("Rating"), lambda row: row.rating, True),
-    "first": Column(_("First?"), lambda row: row.p_first, True),
+    "first": Column(_("P(first)"), lambda row: row.p_first, True),
     "win_rate": Column(_("Win rate"), lambda row: row.win_rate, True),
     "votes": Column(_("Votes"), lambda row: row.votes, True),
     "price": Column(_("Price"), price.blended, False),

@@ -134,16 +134,13 @@ def claim_of_first(board: Board) -> Sentence | None:
     sure = board.figures.sure
     if sure is None or sure.since is None:  # told of published boards alone
         return None
-    told = {"name": _named(board, sure.leader), "since": _day(sure.since)}
+    told = {"name": _named(board, sure.leader), "other": _named(board, sure.runner_up)}
     if sure.confirmed:
-        text = _(
-            "That %(name)s is first is confirmed by a bound that holds however often one looks (leading since %(since)s)."
-        )
+        text = _("That %(name)s is first is confirmed by a bound that holds however often one looks.")
     else:
-        text = _(
-            "%(name)s has been ahead since %(since)s; a bound that holds however often one looks does not confirm it yet."
-        )
-    return Sentence("sequence", text % told)
+        text = _("A bound that holds however often one looks does not yet tell %(name)s from %(other)s.")
+    since = _("%(name)s has been ahead since %(since)s.") % (told | {"since": _day(sure.since)})
+    return Sentence("sequence", f"{text % told} {since}")
 
 
 def _day(moment: str) -> str:
@@ -170,7 +167,7 @@ def position(board: Board) -> Sentence | None:
     if found is None:
         return None
     told = {"share": f"{number_format(found.share * 100, 1)} %"}
-    if found.lower <= 0.0 <= found.upper:
+    if found.lower <= 0.5 <= found.upper:
         text = _(
             "The side does not matter measurably: of two equal models, the one shown first gets %(share)s of the points."
         )
@@ -254,6 +251,7 @@ REASONS = {
     Why.TOO_FEW: gettext_lazy("too few votes"),
     Why.OLDER_METHOD: gettext_lazy("this board was fitted before we computed it"),
     Why.NO_JUDGES: gettext_lazy("nobody knows which votes are by the same person"),
+    Why.FEW_JUDGES: gettext_lazy("too few people have voted"),
     Why.NO_STYLE: gettext_lazy("the answers' lengths and formatting are not known"),
     Why.NO_PROBABILITIES: gettext_lazy("all pairs were drawn alike, or nobody knows how"),
     Why.NO_PERIODS: gettext_lazy("fewer than two periods with enough votes"),

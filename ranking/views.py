@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -12,6 +13,7 @@ from django.views.decorators.http import conditional_page, require_POST, require
 from arena.models import Contestant
 from arena.operations import access
 from ranking import cards, demo, downloads, history, ledger_page, method, planner, planner_page, published, rendered
+from ranking import methodology as method_page
 from ranking.boards import Asked
 from ranking.listing import Listing
 from ranking.plots import history as ratings
@@ -127,4 +129,6 @@ def plan(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def methodology(request: HttpRequest) -> HttpResponse:
-    return render(request, "ranking/methodology.html", {"method": method})
+    context = {"method": method, "names": sorted(method_page.ANCHORS.items())}
+    context["service"] = {"days": settings.SERVICE_DAYS, "least": settings.SERVICE_LEAST}
+    return render(request, "ranking/methodology.html", context)

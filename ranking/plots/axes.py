@@ -108,7 +108,7 @@ def level(scale: Axis, left: float, right: float, height: float, centre: float |
     """Horizontal lines with their numbers at the left; larger numbers are higher."""
     return format_html_join(
         "",
-        '<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="tick side" x="{}" y="{}">{}</text>',
+        '<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="tick edge" x="{}" y="{}">{}</text>',
         (
             ("axis centre" if tick == centre else "axis", left, right, at, at, left - 8, at + 4, number(tick))
             for tick in scale.ticks()

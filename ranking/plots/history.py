@@ -100,7 +100,7 @@ def _names(shown: Sequence[Row], series: Series, height: Scale) -> SafeString:
     right = LEFT + WIDTH
     return format_html_join(
         "",
-        '<path class="hair" d="M{} {}L{} {}"/><text class="name" x="{}" y="{}">{}</text>',
+        '<path class="hair" d="M{} {}L{} {}"/><text class="plot-name" x="{}" y="{}">{}</text>',
         (
             (right + 2, y, right + 14, round(at - over, 1), right + 18, round(at - over + 4, 1), axes.short(row.name))
             for y, at, _n, row in placed

@@ -89,7 +89,7 @@ def _dot(row: Row, scale: LogScale, height: Scale, best: bool) -> SafeString:
         round(row.rating or 0.0),
         axes.number(round(blended(row) or 0.0, 4)),
         shape,
-        "who" if turned else "name",
+        "who" if turned else "plot-name",
         round(x - 9 if turned else x + 9, 1),
         y + 4,
         axes.short(row.name),

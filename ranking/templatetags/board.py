@@ -1,5 +1,6 @@
 """How figures are printed on the board's pages."""
 
+import re
 from typing import Any
 
 from django import template
@@ -65,4 +66,4 @@ def of(columns: Any, name: str) -> bool:
 @register.filter
 def named(stored: str) -> str:
     """The public name of a tie model or a part of style; one that this version does not know is shown as it is stored."""
-    return str(sure.NAMES.get(stored.replace("-", "_"), stored))
+    return str(sure.NAMES.get(re.sub(r"\W+", "_", stored).casefold(), stored))

@@ -62,10 +62,18 @@ def fitted_figures() -> dict[str, Any]:
         {"better": i, "worse": i + 1, "difference": 1.0, "se": 1.0, "p": 0.1, "p_holm": 0.1, "holds": not i}
         for i in range(3)
     ]
-    sure = {"leader": 0, "since": "2026-03-04T05:06:07+00:00", "confirmed": False, "confirmed_at": None, "looks": 7}
-    models = [{"name": "half_win", "log_loss": 0.6931}, {"name": "davidson", "log_loss": 0.6512}]
+    sure = {
+        "leader": 0,
+        "runner_up": 1,
+        "since": "2026-03-04T05:06:07+00:00",
+        "confirmed": False,
+        "confirmed_at": None,
+        "looks": 7,
+    }
+    models = [{"name": "half_win", "log_loss": 0.6931}, {"name": "Davidson", "log_loss": 0.6512}]
+    models.append({"name": "Rao-Kupper", "log_loss": None, "why": "no ties"})
     return {
-        "position": {"logit": 0.1, "se": 0.01, "share": 0.525, "lower": 0.08, "upper": 0.12},
+        "position": {"logit": 0.1, "se": 0.01, "share": 0.525, "lower": 0.51, "upper": 0.54},
         "ties": {"models": models, "best": "davidson", "share": 0.2, "folds": 5},
         "claims": claims,
         "certificate": {"votes": 1234, "share": 0.0012, "leader": 0, "runner_up": 1, "exact": True},

@@ -1,0 +1,73 @@
+"""The methodology explains every name that a board, a download or the API has, and names only files that exist."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from django.template.loader import get_template
+from django.test import Client
+
+from ranking import board_format, downloads, ledger_page, sure
+from ranking.methodology import ANCHORS
+from ranking.published import PUBLIC
+from tests.ranking.pages import text
+
+PROJECT = Path(__file__).parents[2]
+NAMES = {
+    *(one.name for one in fields(board_format.Model)),
+    *board_format.FIGURES,
+    *PUBLIC,
+    *downloads.CSV_COLUMNS,
+    *ledger_page.CSV_COLUMNS,
+}
+
+
+@pytest.fixture
+def page(client: Client, db: None) -> str:
+    return text(client, "/methodology")
+
+
+@pytest.fixture
+def anchors(page: str) -> set[str]:
+    return set(re.findall(r'<h2 id="([a-z0-9-]+)"', page))
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_figure_has_an_anchor(name: str, anchors: set[str]) -> None:
+    assert ANCHORS[name] in anchors
+
+
+def test_every_anchor_that_names_point_at_is_there_once(page: str, anchors: set[str]) -> None:
+    assert set(ANCHORS.values()) <= anchors
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert all(f'href="#{anchor}"' in page and f">{name}</code>" in page for name, anchor in ANCHORS.items())
+
+
+def test_every_link_of_the_boards_pages_to_the_methodology_arrives(anchors: set[str]) -> None:
+    linked = set()
+    for name in ("figures", "how_sure", "leaderboard", "legend", "model", "planner", "sampling_of"):
+        source = Path(str(get_template(f"ranking/{name}.html").origin)).read_text()
+        linked |= set(re.findall(r"'methodology' %}#([a-z-]+)", source))
+    assert len(linked) > 8 and linked <= anchors
+
+
+def test_every_sentence_of_how_sure_we_are_is_explained(anchors: set[str]) -> None:
+    made = set(re.findall(r'Sentence\("([a-z-]+)"', Path(sure.__file__).read_text()))
+    assert len(made) == len(sure.MAKERS) and made <= anchors
+
+
+def test_every_section_names_files_and_all_of_them_exist(page: str) -> None:
+    paths = set(re.findall(r"<code>([a-z_/]+(?:\.py|/))</code>", page))
+    assert len(paths) > 40
+    assert [path for path in sorted(paths) if not (PROJECT / path).exists()] == []
+    sections = page.split('<h2 id="')[1:]
+    assert [part[:20] for part in sections if "<code>" not in part] == []
+
+
+def test_every_estimator_that_the_product_has_is_named_or_a_part_of_one(page: str) -> None:
+    parts = {"__init__", "tally", "chord", "incidence", "laws", "outcomes", "half_win", "poisson_tables", "resampling"}
+    parts |= {"priors", "discrimination", "blocks", "counting"}
+    files = {path.stem for path in (PROJECT / "ranking/estimators").glob("*.py")} - parts
+    assert {name for name in files if f"ranking/estimators/{name}.py" not in page} == set()
