@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import F
 
 from arena import audit
 from arena.audit import Actor
@@ -78,6 +79,9 @@ def label_import(path: Path, made: VoteImport, actor: Actor = None) -> int:
         PairCount.objects.filter(origin=made.origin).delete()
         JudgeCount.objects.filter(origin=made.origin).delete()
         tallying.tally(made.origin)
+        VoteImport.objects.filter(pk=made.pk).update(
+            relabelled=F("relabelled") + 1
+        )  # so that its boards are fitted again
         audit.record(actor, "import labels", made, {}, {"votes": votes})
     return votes
 

@@ -170,6 +170,7 @@ class VoteImport(models.Model):
     counted = models.BigIntegerField()
     contestants = models.PositiveIntegerField()
     styled = models.BigIntegerField(help_text=_("Rows with style counts of both answers."))
+    relabelled = models.PositiveIntegerField(default=0, help_text=_("How often labels were imported for its votes."))
     created_at = models.DateTimeField(default=now)
 
     class Meta:

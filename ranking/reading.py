@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Count
 
 from arena.models import VoteEvent
 from ranking import method, streams
 from ranking.boards import Key
-from ranking.models import PairCount, VoteStyle
+from ranking.models import IMPORT, PairCount, VoteImport, VoteStyle
 from ranking.votelog import exclusions
 from ranking.votelog.models import WithheldEntry
 
@@ -41,10 +42,14 @@ class Read:
 
 def marker(key: Key) -> list[Any]:
     """A cheap sign of change: the same marker is the same board. Counts are a function of the set of absorbed events, of which
-    none is taken away but by a wipe, which takes the boards, too."""
+    none is taken away but by a wipe, which takes the boards, too. What changes in place says so: labels of an import, and the
+    version of style rows."""
     absorbed = VoteEvent.objects.filter(origin=key.origin, absorbed=True).count()
-    styled = VoteStyle.objects.filter(event__origin=key.origin).count() if key.controlled else 0
-    return [method.VERSION, settings.BOARD_REPLICATES, settings.STREAM_VOTES, absorbed, styled]
+    styles = VoteStyle.objects.filter(event__origin=key.origin).order_by("version").values_list("version")
+    styled = [list(row) for row in styles.annotate(n=Count("pk"))] if key.controlled else []
+    relabelled = VoteImport.objects.filter(slug=key.origin.removeprefix(IMPORT)).values_list("relabelled", flat=True)
+    imported = relabelled.first() if key.imported else None
+    return [method.VERSION, settings.BOARD_REPLICATES, settings.STREAM_VOTES, absorbed, styled, imported]
 
 
 def read(key: Key, public: bool = False) -> Read:

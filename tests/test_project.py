@@ -71,7 +71,8 @@ def test_models_and_migrations_agree() -> None:
 def test_packages_that_shadow_others_stay_empty(package: str) -> None:
     """They carry the names of two Hugging Face packages, which nothing here may therefore need."""
     assert (ROOT / package / "__init__.py").read_text() == ""
-    locks = set((ROOT / "requirements").glob("*.txt")) - {ROOT / "requirements" / "peers.txt"}  # of another environment
+    others = {ROOT / "requirements" / f"{name}.txt" for name in ("peers", "bench-ranking")}  # other environments
+    locks = set((ROOT / "requirements").glob("*.txt")) - others
     locked = "\n".join(path.read_text() for path in locks)
     assert not re.search(rf"^{package}==", locked, re.MULTILINE)
     assert package not in {name.lower() for name in importlib.metadata.packages_distributions().get(package, [])}

@@ -69,7 +69,17 @@ def test_every_page_opens(operator: Client) -> None:
 
 @pytest.mark.usefixtures("everything")
 def test_adding_opens_or_is_forbidden_as_meant(operator: Client) -> None:
-    writable = {"Contestant", "EngineEndpoint", "Deployment", "Adapter", "Page", "User", "Group", "Release"}
+    writable = {
+        "Contestant",
+        "EngineEndpoint",
+        "Deployment",
+        "Adapter",
+        "Page",
+        "User",
+        "Group",
+        "Release",
+        "RatingRound",
+    }
     for model in admin.site._registry:
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
         expected = 200 if model.__name__ in writable else 403

@@ -30,8 +30,8 @@ from django.db import connection, connections  # noqa: E402
 from arena import voiding  # noqa: E402
 from arena.embedded import lifecycle  # noqa: E402
 from arena.models import Contestant, VoteEvent  # noqa: E402
-from ranking import counts, importing, label_files, styled_votes  # noqa: E402
-from ranking.estimators.style_rows import FEATURES, gather  # noqa: E402
+from ranking import counts, importing, label_files, reading_style, streams  # noqa: E402
+from ranking.boards import Key  # noqa: E402
 from ranking.models import VoteImport  # noqa: E402
 
 ROWS, EVENTS, MODELS, JUDGES = 200_000, 20_000, 100, 20_000
@@ -77,9 +77,9 @@ def measured(folder: Path, rows: int, events: int) -> dict[str, float]:
     votes(path, rows)
     made, seconds = timed(lambda: importing.import_votes(path))
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    models = list(Contestant.objects.filter(origin=made.origin).values_list("pk", flat=True))
-    names = [str(pk) for pk in models]
-    read, reading = timed(lambda: gather(names, FEATURES, styled_votes.chunks(made.origin, models)))
+    models = [str(pk) for pk in Contestant.objects.filter(origin=made.origin).values_list("pk", flat=True)]
+    styled = streams.styled(Key(made.origin), models, rows)
+    (_tally, _judges, read, _digest), reading = timed(lambda: reading_style.gathered(styled, models))
     assert read.total == rows == VoteImport.objects.get().counted
     labels.write_text("vote,labels\nv0,math\n")
     _labelled, relabelling = timed(lambda: label_files.label_import(labels, made))

@@ -14,9 +14,9 @@ from arena import battles, clock, erasure, voiding, votes
 from arena.models import Battle, Enrichment, Job, Message, VoteEvent
 from arena.models.operations import JobState
 from arena.moderation import enrichment
-from ranking import counts, label_files, labelling
+from ranking import counts, fitting, importing, label_files, labelling
 from ranking.imports.row import BadFile
-from ranking.models import VoteLabel, VoteStyle
+from ranking.models import BoardSnapshot, VoteLabel, VoteStyle
 from tests import factories
 from tests.factories import outcome
 from tests.ranking import rows
@@ -250,3 +250,16 @@ def test_votes_of_an_import_are_labelled_by_the_ids_of_its_file(tmp_path: Path) 
         )
     with pytest.raises(CommandError, match="there is no import 'w'"):
         call_command("import_labels", str(labels), "--import", "w")
+
+
+def test_boards_of_an_import_follow_its_labels(tmp_path: Path, settings: object) -> None:
+    settings.CATEGORY_VOTES, settings.BOARD_REPLICATES = 1, 10  # type: ignore[attr-defined]
+    votes = "id,model_a,model_b,winner\n1,x,y,model_a\n2,x,y,model_b\n3,y,x,tie\n"
+    made = importing.import_votes(written(tmp_path, "v.csv", votes))
+    fitting.refit()
+    for number, label in enumerate(("1", "2", "3"), 1):
+        label_files.label_import(written(tmp_path, "l.csv", f"vote,labels\n{label},math\n"), made)
+        fitting.refit()
+        newest = BoardSnapshot.objects.filter(origin=made.origin, category="math").latest("fitted_at")
+        assert newest.votes == number
+    assert fitting.refit() == []
