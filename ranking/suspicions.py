@@ -11,16 +11,18 @@ from arena.models import VoteEvent
 from arena.models.votes import EventKind
 from ranking.models import Suspicion
 
+RULES = frozenset({"cap", "duplicate", "haste", "swarm"})  # everything else is a test of whoever casts the votes
+
 
 def raise_against(named: Suspicion, votes: Collection[UUID]) -> int:
     """Flag the votes under this suspicion, a new one or one that is known; returns how many were flagged.
 
-    Against a voter all earlier votes are flagged, too. Nothing happens where staff has cleared the same suspicion before.
+    Against a voter all earlier votes are flagged, too. Nothing happens where staff has let the subject go.
     Call inside a transaction.
     """
     key = {"detector": named.detector, "kind": named.kind, "code": named.code, "contestant": named.contestant}
     known = Suspicion.objects.select_for_update().filter(**key).first()
-    if known and known.cleared_at:
+    if _cleared(named):
         return 0
     flagged = flagging.flag({*votes, *_earlier(named)}, named.detector)
     if not flagged:
@@ -46,6 +48,14 @@ def clear(suspicion: Suspicion, actor: Actor) -> int:
         audit.record(actor, "unflag", locked, {"votes": locked.votes}, {"votes": 0})
         transaction.on_commit(voiding.ask_for_a_fit)
     return len(back)
+
+
+def _cleared(named: Suspicion) -> bool:
+    """Staff has let this subject go: of the same rule, or, since all tests ask the same of it, of any test."""
+    about = Suspicion.objects.filter(kind=named.kind, code=named.code, cleared_at__isnull=False)
+    if named.detector in RULES:
+        about = about.filter(detector=named.detector, contestant=named.contestant)
+    return about.exclude(detector__in=RULES - {named.detector}).exists()
 
 
 def _earlier(named: Suspicion) -> set[UUID]:

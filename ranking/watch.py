@@ -5,11 +5,14 @@ time tell nobody what is noticed. One run at a time (an advisory lock); a crash 
 """
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import CharField, Value
+from django.db.models.functions import Cast, Concat
 
 from arena import clock, voiding
 from arena.models import Vote
@@ -34,11 +37,19 @@ def run() -> int:
         fresh = list(unwatched[: settings.WATCH_BATCH])
         if not fresh:
             return 0
-        flagged = _examine()
+        flagged = _examine(fresh)
+        _forget()
         Vote.objects.filter(pk__in=fresh).update(watched=True)
         if flagged:
             transaction.on_commit(voiding.ask_for_a_fit)
     return flagged
+
+
+def _forget() -> None:
+    """After KEEP_GROUPS_DAYS nothing says any more which suspicions were about one address prefix."""
+    old = clock.now() - timedelta(days=settings.KEEP_GROUPS_DAYS)
+    kept = Suspicion.objects.filter(kind=Suspicion.Kind.PREFIX, updated_at__lt=old).exclude(code__startswith="past ")
+    kept.update(code=Concat(Value("past "), Cast("pk", CharField())))
 
 
 def rules() -> "Rules":
@@ -59,12 +70,12 @@ def rules() -> "Rules":
     )
 
 
-def _examine() -> int:
+def _examine(fresh: list[UUID]) -> int:
     from ranking import watch_rows
     from ranking.detectors import watching
 
     moment = clock.now()
-    seen = watch_rows.look(moment)
+    seen = watch_rows.look(moment, fresh)
     found = watching.examine(seen.history, seen.votes, rules(), moment.timestamp(), seen.first_share)
     flagged = 0
     for finding in found:

@@ -1,6 +1,6 @@
 """What the watch looks at: recent live votes as columns of codes. numpy is loaded here, in the batch worker alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -40,7 +40,6 @@ class Row(NamedTuple):
     length_a: int | None
     length_b: int | None
     known_since: datetime | None
-    watched: bool
     latest: str | None
     void: bool
 
@@ -56,8 +55,11 @@ class Seen:
     first_share: float
 
 
-def look(moment: datetime) -> Seen:
-    """The newest WATCH_ROWS ranked live votes of the last WATCH_DAYS, oldest first, and the counts that they are held against."""
+def look(moment: datetime, fresh: Collection[UUID] = ()) -> Seen:
+    """The newest WATCH_ROWS ranked live votes of the last WATCH_DAYS, oldest first, and the counts that they are held against.
+
+    `fresh`: ids of the votes that are looked at for the first time.
+    """
     rows = [Row(*row) for row in reversed(_casts(moment)[: settings.WATCH_ROWS])]
     cells = list(
         PairCount.objects.filter(origin=Origin.LIVE, category="", count__gt=0).values_list(
@@ -68,7 +70,7 @@ def look(moment: datetime) -> Seen:
     tally = Tally.of_cells(
         [Cell(str(a), str(b), outcome, count, was_a) for a, b, was_a, outcome, count in cells], [str(m) for m in models]
     )
-    return Seen(rows, _columns(rows, models), models, History.of(tally), _first_share(tally))
+    return Seen(rows, _columns(rows, models, set(fresh)), models, History.of(tally), _first_share(tally))
 
 
 def _casts(moment: datetime) -> QuerySet[VoteEvent, Any]:
@@ -103,7 +105,6 @@ def _casts(moment: datetime) -> QuerySet[VoteEvent, Any]:
             F("style__length_a"),
             F("style__length_b"),
             F("vote__visitor__created_at"),
-            F("vote__watched"),
             "latest",
             "void",
         )
@@ -117,7 +118,7 @@ def codes(values: Iterable[str | None]) -> tuple[Ints, list[str]]:
     return np.array(found, np.int64), list(known)
 
 
-def _columns(rows: Sequence[Row], models: list[UUID]) -> Votes:
+def _columns(rows: Sequence[Row], models: list[UUID], fresh: set[UUID]) -> Votes:
     place = {model: i for i, model in enumerate(models)}
     voter, _ = codes(row.judge for row in rows)
     at = np.array([row.at.timestamp() for row in rows])
@@ -137,7 +138,7 @@ def _columns(rows: Sequence[Row], models: list[UUID]) -> Votes:
             age=np.array([_seconds(row.known_since, row.at) for row in rows]),
             recent=haste.recent(voter, at),
         ),
-        fresh=np.array([not row.watched for row in rows], np.bool_),
+        fresh=np.array([row.vote_id in fresh for row in rows], np.bool_),
         counted=~out,
     )
 

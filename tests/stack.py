@@ -101,6 +101,7 @@ class Stack:
             "AGON_TURN_LEASE_S": "5",
             "AGON_DISPATCH_REFRESH_S": "1",
             "AGON_DISPATCH_FAILURES": "1000",  # no circuit that one test opens refuses the next one's requests
+            "AGON_WATCH_S": "86400",  # its visitors are programs in a hurry, whose votes would go out in mid-test
             "AGON_LIMIT_VISITOR_BURST": "1000",
             "AGON_LIMIT_PREFIX_BURST": "1000",
             **self.extra_env,

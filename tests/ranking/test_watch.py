@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
 from arena import voiding
+from arena.clock import now
 from arena.models import AuditEntry, Vote, VoteEvent
 from ranking import counts, suspicions, tasks, watch
 from ranking.models import PairCount, Suspicion
@@ -87,6 +89,31 @@ def test_staff_can_take_it_back_and_no_rule_asks_again(
     assert watch.run() == 0 and flagged() == set()
     entry = AuditEntry.objects.get(action="unflag")
     assert (entry.actor, entry.before["votes"]) == (ada, 40)
+
+
+def test_whoever_was_let_go_is_not_caught_by_another_test(town: Town, queued: list[str]) -> None:
+    [person] = visitors(1)
+    town.cast(town.votes(person, 40, target=5))
+    watch.run()
+    suspicions.clear(Suspicion.objects.get(), None)
+    named = Suspicion(detector="residual", kind="voter", code=Suspicion.objects.get().code, votes=0)
+    more = town.cast(town.votes(person, 3))
+    assert suspicions.raise_against(named, [vote.pk for vote in more]) == 0
+    capped = Suspicion(detector="cap", kind="voter", code=named.code, votes=0)
+    assert suspicions.raise_against(capped, [more[0].pk]) == 1, "a cap says nothing about honesty"
+
+
+def test_which_prefix_it_was_is_forgotten_in_time(town: Town, queued: list[str], settings: Any) -> None:
+    town.cast([one for person in visitors(40) for one in town.votes(person, 1, target=5, group="k-farm")])
+    watch.run()
+    code = Suspicion.objects.get(kind="prefix").code
+    past = now() - timedelta(days=settings.KEEP_GROUPS_DAYS + 1)
+    Suspicion.objects.update(updated_at=past)
+    town.cast(town.votes(visitors(1)[0], 1))
+    watch.run()
+    found = Suspicion.objects.get(kind="prefix")
+    assert found.code == f"past {found.pk}" and code not in found.code
+    assert suspicions.clear(found, None) == 40
 
 
 def test_fresh_visitors_with_one_vote_each_are_seen_by_the_prefix_they_share(town: Town, queued: list[str]) -> None:
