@@ -122,8 +122,6 @@ def fit(
     value, gradients, hessians = _evaluate(law, cells, estimate)
     inverse = _inverse(cells, hessians, law.absolute)
     meat = cells.matrix(gradients[:, :, None] * gradients[:, None, :] * cells.square[:, None, None])
-    centre = np.eye(len(estimate))
-    centre[:k, :k] -= 1 / k
     sandwich = inverse @ meat @ inverse
     theta = estimate[:k]
     return Fitted(
@@ -132,10 +130,19 @@ def fit(
         float(estimate[k]) if position else None,
         float(estimate[-1]) if law.tie_start is not None else None,
         (float(theta.mean()), float(np.sqrt(sandwich[:k, :k].sum()) / k)) if law.absolute else None,
-        centre @ inverse @ centre.T,
-        centre @ sandwich @ centre.T,
+        _centred(inverse, k),
+        _centred(sandwich, k),
         float(cells.weight @ value),
     )
+
+
+def _centred(covariance: Floats, k: int) -> Floats:
+    """Of the first k parameters less their mean."""
+    by_row = covariance.copy()
+    by_row[:k] -= covariance[:k].mean(axis=0)
+    made = by_row.copy()
+    made[:, :k] -= by_row[:, :k].mean(axis=1)[:, None]
+    return made
 
 
 def scored(law: Law, tally: Tally, position: bool = False, reweighted: bool = False) -> Cells:
