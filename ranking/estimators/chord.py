@@ -50,12 +50,13 @@ class Chord:
         """Run `method` on the chosen replicates, a block at a time, each from and into its column of `x`; their last steps."""
         moved = np.empty(len(chosen))
         for begin in range(0, len(chosen), self._incidence.columns):
-            some = chosen[begin : begin + self._incidence.columns]
+            done = slice(begin, min(begin + self._incidence.columns, len(chosen)))
+            in_place = np.array_equal(chosen[done], np.arange(done.start, done.stop))
+            some = done if in_place else chosen[done]  # a slice is no copy
             win, loss = up[:, some], down[:, some]
             half = np.add(win, loss, dtype=np.float64)
             half += virtual[some]
             half /= 2
-            done = slice(begin, begin + len(some))
             x[:, some], moved[done] = method(half, self._incidence.sums(win, loss) / 2, x[:, some])
         return moved
 
