@@ -2,9 +2,10 @@
 
 A name is part of addresses and of the vote log and never changes its meaning. Boards of categories without a counted vote are
 not shown. Which votes are in a category: `ranking/labels.py` decides the ones marked RULE from what detectors found in the texts;
-the others come with an import, or from `manage.py import_labels`.
+the others come with an import, or from `manage.py import_labels`. Topics are open: `topic_` and words.
 """
 
+import re
 from typing import NamedTuple
 
 from django.utils.functional import Promise
@@ -57,7 +58,16 @@ LANGUAGES: dict[str, tuple[str, str | Promise]] = {
     "da": ("danish", _("Danish")),
 }
 ALL: dict[str, Category] = OTHER | {name: Category(title, True) for name, title in LANGUAGES.values()}
+TOPIC = re.compile(r"topic_([a-z0-9]+(?:_[a-z0-9]+)*)")  # any topic that an operator's labels name
 ORDER: dict[str, int] = {name: place for place, name in enumerate([OVERALL, *ALL])}
+
+
+def known(name: str) -> Category | None:
+    """A category by its name: one of the registry's, or a topic ("topic_" and words joined by "_")."""
+    topic = TOPIC.fullmatch(name) if len(name) <= LONGEST else None
+    if topic:
+        return Category(_("Topic: %(topic)s") % {"topic": topic[1].replace("_", " ")}, False)
+    return ALL.get(name)
 
 
 def of_language(said: str) -> str:
@@ -69,10 +79,14 @@ def of_language(said: str) -> str:
 
 
 def title(name: str) -> str | Promise:
-    """What people read. Raises KeyError for a name that is not in the registry."""
-    return _("Overall") if name == OVERALL else ALL[name].title
+    """What people read. Raises KeyError for a name that is not known."""
+    if name == OVERALL:
+        return _("Overall")
+    if (found := known(name)) is None:
+        raise KeyError(name)
+    return found.title
 
 
 def ordered(names: set[str]) -> list[str]:
-    """Known names in the order of the chooser; unknown ones (of an older or newer version) after them, by name."""
+    """Names in the order of the chooser; topics, and what another version knows, after the registry's, by name."""
     return sorted(names, key=lambda name: (ORDER.get(name, len(ORDER)), name))

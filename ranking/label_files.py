@@ -126,10 +126,15 @@ def _row(line: int, record: dict[str, Any], column: str, rules: bool) -> Labelle
         names = said if isinstance(said, list) else text(record, "labels").replace(";", " ").replace(",", " ").split()
     except ValueError as error:
         return Problem(line, str(error))
-    known = [name for name, category in categories.ALL.items() if rules or not category.rule]
-    if wrong := [name for name in names if name not in known]:
-        return Problem(line, f"unknown label {wrong[0]!r}: expected {', '.join(known)}")
+    if wrong := [name for name in names if not _may_be_given(name, rules)]:
+        may = [name for name in categories.ALL if _may_be_given(name, rules)]
+        return Problem(line, f"unknown label {wrong[0]!r}: expected topic_..., {', '.join(may)}")
     return Labelled(line, key, tuple(dict.fromkeys(names)))
+
+
+def _may_be_given(name: object, rules: bool) -> bool:
+    found = categories.known(name) if isinstance(name, str) else None
+    return found is not None and (rules or not found.rule)
 
 
 def _uuid(said: str) -> bool:

@@ -127,7 +127,8 @@ def _current(casts: Sequence[VoteEvent]) -> dict[UUID, list[str]]:
 
 
 def _by_rule(name: str) -> bool:
-    return name in categories.ALL and categories.ALL[name].rule
+    found = categories.known(name)
+    return found is not None and found.rule
 
 
 def _recategorised(cast: VoteEvent, names: list[str]) -> VoteEvent:

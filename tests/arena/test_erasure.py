@@ -95,11 +95,12 @@ def test_votes_and_counts_stay_anonymised() -> None:
     visitor = factories.visitor()
     battle = life(visitor)
     counts.absorb()
-    before = list(VoteEvent.objects.values_list("id", "choice", "ranked", "absorbed"))
+    columns = ("id", "choice", "ranked", "absorbed", "judge")
+    before = list(VoteEvent.objects.values_list(*columns))
     erasure.erase(visitor)
     vote = Vote.objects.get(battle=battle)
     assert (vote.choice, vote.visitor) == ("a", None)
-    assert list(VoteEvent.objects.values_list("id", "choice", "ranked", "absorbed")) == before
+    assert list(VoteEvent.objects.values_list(*columns)) == before and all(row[-1] for row in before)
     battle.refresh_from_db()
     assert battle.state == BattleState.VOTED
     assert Reply.objects.filter(turn__battle=battle, state="done", tokens_out=7).count() == 4

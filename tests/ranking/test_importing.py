@@ -198,6 +198,29 @@ def test_a_crash_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     assert importing.import_votes(path).votes == 50 and agree("import:v")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_of_two_imports_of_one_name_at_once_one_is_refused(tmp_path: Path) -> None:
+    paths = [written(tmp_path, f"{n}.csv", "model_a,model_b,winner\n" + "m1,m2,tie\n" * (50 + n)) for n in range(3)]
+    outcomes: list[str] = []
+
+    def run(path: Path) -> None:
+        try:
+            importing.import_votes(path, name="one")
+            outcomes.append("made")
+        except Refused as refused:
+            outcomes.append(refused.code)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(outcomes) == ["made", "name", "name"]
+    assert VoteImport.objects.count() == 1 and agree("import:one")
+
+
 def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     out = StringIO()
     call_command("import_votes", str(written(tmp_path, "v.csv", samples.PLAIN)), name="My votes", stdout=out)

@@ -200,11 +200,11 @@ def test_labels_of_a_file_are_added_to_what_rules_say_and_stay(tmp_path: Path, m
     battle, waiting = voted(), voted()
     enrich()
     Enrichment.objects.filter(message__conversation=waiting.conversation_a).delete()
-    path = written(tmp_path, "hard.csv", f"battle,labels\n{battle.pk},hard_prompt math\n{waiting.pk},math\n")
+    path = written(tmp_path, "hard.csv", f"battle,labels\n{battle.pk},hard_prompt topic_sky math\n{waiting.pk},math\n")
     assert label_files.label_site(path, "us") == 2
-    assert categories(battle) == ["code", "german", "hard_prompt", "math", "short_prompt"] and categories(waiting) == [
-        "math"
-    ]
+    assert categories(battle) == ["code", "german", "hard_prompt", "math", "short_prompt", "topic_sky"] and categories(
+        waiting
+    ) == ["math"]
     counts.absorb()
     assert sum(n for key, n in rows.stored("live").items() if key[1] == "math") == 2
     enrich()
@@ -218,7 +218,8 @@ def test_labels_of_a_file_are_added_to_what_rules_say_and_stay(tmp_path: Path, m
 def test_what_is_wrong_with_a_file_of_labels_is_said_and_nothing_is_written(tmp_path: Path) -> None:
     battle = voted()
     for line, said in (
-        (f"{battle.pk},poetry", "unknown label 'poetry'"), (f"{battle.pk},german", "unknown label 'german'"),
+        (f"{battle.pk},poetry", "unknown label 'poetry': expected topic_..., hard_prompt"),
+        (f"{battle.pk},german", "unknown label 'german'"),
         (f"{uuid4()},math", "there is no battle with a vote"), ("x,math", "there is no battle with a vote 'x'"),
         ("1,2,3", "3 fields"), (",math", "battle is missing"),
         (f"{battle.pk},math", "came before"),

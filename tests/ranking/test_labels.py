@@ -89,8 +89,17 @@ def test_languages_are_known_by_code_and_by_name(said_: str, name: str) -> None:
     assert categories.of_language(said_) == name
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["topic_", "topic_A", "topic__a", "topic_a_", "topic_a b", "topic_" + "a" * 35, "history", "topic_ä", "topic_a\n"],
+)
+def test_what_is_no_topic_is_unknown(name: str) -> None:
+    assert categories.known(name) is None and categories.known("topic_" + "a" * 34) is not None
+
+
 def test_order_and_titles() -> None:
     assert categories.ordered({"german", "new", "", "code", "english"}) == ["", "code", "english", "german", "new"]
     assert str(categories.title("code")) == "Coding" and str(categories.title("")) == "Overall"
+    assert str(categories.title("topic_world_history")) == "Topic: world history"
     with pytest.raises(KeyError):
         categories.title("new")
