@@ -163,12 +163,16 @@ class Certificate(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift(Part):
-    """Chi-square test of "every model is as strong in each period"; each model's own p-value is with the model."""
+    """Is every model as strong in each of the periods? `p`: Holm's, that none has changed; the models' own are with them.
+
+    Statistic and degrees are those of the model at place `most`, whose p-value is the smallest.
+    """
 
     statistic: float
     df: int
     p: float
     periods: int
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,11 +232,12 @@ class Clusters(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shrinkage(Part):
-    """Empirical Bayes on a thin category: deviations from the overall board have this standard deviation, in points."""
+    """A thin category is drawn towards the overall board, and in its gauge: empirical Bayes. `spread`: standard deviation of the
+    differences, in points; `weight`: the mean share of a model's own difference that its rating keeps, 0 to 1."""
 
     towards: str
     spread: float
-    weight: float  # mean share of a model's own votes in its shown rating, 0 to 1
+    weight: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ranking.board.inputs import Inputs
+    from ranking.estimators.tally import Tally
 
 SIDES = ("first_id", "second_id", "first_was_a", "outcome")
 SUMS = ("count", "inverse_p", "inverse_p2")
@@ -49,7 +50,8 @@ def marker(key: Key) -> list[Any]:
     styled = [list(row) for row in styles.annotate(n=Count("pk"))] if key.controlled else []
     relabelled = VoteImport.objects.filter(slug=key.origin.removeprefix(IMPORT)).values_list("relabelled", flat=True)
     imported = relabelled.first() if key.imported else None
-    return [method.VERSION, settings.BOARD_REPLICATES, settings.STREAM_VOTES, absorbed, styled, imported]
+    bounds = [settings.BOARD_REPLICATES, settings.STREAM_VOTES, settings.THIN_VOTES]
+    return [method.VERSION, *bounds, absorbed, styled, imported]
 
 
 def read(key: Key, public: bool = False) -> Read:
@@ -59,25 +61,33 @@ def read(key: Key, public: bool = False) -> Read:
 
 def _counts(key: Key, hidden: Sequence[UUID]) -> Read:
     from ranking.board.inputs import Inputs
-    from ranking.estimators.tally import Cell, Tally
 
     rows = cells(key, bool(hidden))
-    tally = Tally.of_cells([Cell(*row[:2], row[3], row[4], row[2], *row[5:]) for row in rows])
+    tally = _tally(rows)
     votes = sum(row[4] for row in rows)
     columns = streams.votes(key, tally.models, hidden) if votes <= settings.STREAM_VOTES else None
     if columns is None and not key.category and not hidden:
         judged: Any = streams.judges(key.origin, tally.models)
     else:
         judged = columns
-    fingerprint = _print([row[:5] for row in rows], judged)
+    towards = cells(Key(key.origin), bool(hidden)) if key.category and votes < settings.THIN_VOTES else []
+    fingerprint = _print([[row[:5] for row in part] for part in (rows, towards)], judged)
     inputs = Inputs(
         tally=tally,
         seed=int(fingerprint[:12], 16),
         replicates=settings.BOARD_REPLICATES,
         judges=_by_judge(tally.models, judged) if judged else None,
-        periods=_periods(tally.models, columns) if columns else (),
+        periods=_periods(tally.models, columns) if columns and not key.category else (),
+        overall=_tally(towards) if towards else None,
+        part=bool(key.category),
     )
     return Read(inputs, fingerprint, votes)
+
+
+def _tally(rows: Sequence[Row]) -> "Tally":
+    from ranking.estimators.tally import Cell, Tally
+
+    return Tally.of_cells([Cell(*row[:2], row[3], row[4], row[2], *row[5:]) for row in rows])
 
 
 def cells(key: Key, public: bool = False) -> list[Row]:
@@ -102,7 +112,9 @@ def _rows_with_style(key: Key, hidden: Sequence[UUID]) -> Read:
     tally, judges, rows, digest = gathered(streams.styled(key, models, settings.STYLE_VOTES_MOST, hidden), models)
     fingerprint = _print([method.VERSION, models], {"style": digest})
     seed = int(fingerprint[:12], 16)
-    inputs = Inputs(tally=tally, seed=seed, replicates=settings.BOARD_REPLICATES, judges=judges, rows=rows)
+    inputs = Inputs(
+        tally=tally, seed=seed, replicates=settings.BOARD_REPLICATES, judges=judges, rows=rows, part=bool(key.category)
+    )
     return Read(inputs, fingerprint, int(tally.total))
 
 

@@ -18,3 +18,6 @@ class Why(StrEnum):
     NOT_FOUND = "not_found"  # the search stayed within its bound
     NOT_CONVERGED = "not_converged"  # the estimator says that it has no finite answer
     TIME = "time"  # left out to keep the fit within its time
+    OVERALL_ONLY = "overall_only"  # told of all votes alone, because it takes long
+    SHRUNK = "shrunk"  # no figure of a board that is drawn towards the overall one
+    NOT_THIN = "not_thin"  # enough votes of its own

@@ -12,7 +12,13 @@ from ranking.board.ranked import Ranked, rank
 from ranking.board_format import Level, Model, State
 from ranking.estimators import claims, ranks
 from ranking.estimators.bradley_terry import to_rating
-from ranking.estimators.connectivity import Group, ranked_group
+from ranking.estimators.connectivity import Group, Standing, ranked_group
+
+INTERVALS = (
+    "percentile bootstrap",
+    "percentiles of draws from the sandwich's normal law",
+    "percentiles of draws from the posterior of empirical Bayes",
+)
 
 
 def build(inputs: Inputs) -> dict[str, Any]:
@@ -32,14 +38,14 @@ def build(inputs: Inputs) -> dict[str, Any]:
 
 
 def _method(inputs: Inputs, ranked: Ranked | None) -> dict[str, Any]:
-    controlled = inputs.rows is not None
+    controlled, shrunk = inputs.rows is not None, bool(ranked and ranked.shrunk)
     return {
         "model": "Bradley-Terry, maximum likelihood" + (" with the style of both answers" if controlled else ""),
         "ties": "half a win for each; both bad counts as a tie",
         "centre": method.CENTRE,
         "scale": method.SCALE,
-        "gauge": "mean of the ranked models",
-        "interval": "percentiles of draws from the sandwich's normal law" if controlled else "percentile bootstrap",
+        "gauge": "mean of the overall board's ranked models" if shrunk else "mean of the ranked models",
+        "interval": INTERVALS[2 if shrunk else int(controlled)],
         "joint": "max-t over the sandwich covariance",
         "level": ranked.shown.level if ranked else Level.BATTLE,
         "confidence": method.CONFIDENCE,
@@ -50,13 +56,20 @@ def _method(inputs: Inputs, ranked: Ranked | None) -> dict[str, Any]:
 
 def _models(table: Table, group: Group, ranked: Ranked | None) -> list[Model]:
     """In the order of the board; models without a rating last, by name."""
-    order = [int(group.members[i]) for i in ranked.order] if ranked else []
+    order = [ranked.members[i] for i in ranked.order] if ranked else []
     rest = sorted(set(range(len(table.models))) - set(order), key=table.models.__getitem__)
     told = _ranked_figures(ranked) if ranked else []
+    ranks_of = [(i, Standing.RANKED, more) for i, more in zip(order, told, strict=True)]
+    others: list[tuple[int, Standing, dict[str, Any]]] = [(i, _unranked(group.standing[i]), {}) for i in rest]
     return [
-        Model(model=table.models[i], standing=str(group.standing[i]), **table.of_model(i), **more)
-        for i, more in [*zip(order, told, strict=True), *((i, {}) for i in rest)]
+        Model(model=table.models[i], standing=str(standing), **table.of_model(i), **more)
+        for i, standing, more in ranks_of + others
     ]
+
+
+def _unranked(standing: Standing) -> Standing:
+    """A model without a rating: one that the group's own votes could rank, on a board without a fit, is not connected."""
+    return Standing.DISCONNECTED if standing is Standing.RANKED else standing
 
 
 def _ranked_figures(ranked: Ranked) -> list[dict[str, Any]]:

@@ -8,8 +8,25 @@ from scipy.special import expit, ndtri
 
 from ranking.board.ranked import Ranked
 from ranking.board.sure import sure
-from ranking.board_format import FIGURES, Claim, Clusters, Part, Position, Style, StyleTerm, TieModel, Ties, Why
+from ranking.board_format import (
+    FIGURES,
+    Certificate,
+    Claim,
+    Clusters,
+    Cycles,
+    Drift,
+    Part,
+    Position,
+    Shrinkage,
+    Style,
+    StyleTerm,
+    TieModel,
+    Ties,
+    Why,
+)
+from ranking.estimators import certificate as drop
 from ranking.estimators import claims as tests
+from ranking.estimators import cycles as triads
 from ranking.estimators import position as first_shown
 from ranking.estimators import tie_models
 from ranking.estimators.bradley_terry import PER_LOGIT
@@ -41,8 +58,8 @@ def position(ranked: Ranked) -> Figure:
 
 
 def ties(ranked: Ranked) -> Figure:
-    if ranked.style:
-        return Why.CONTROLLED
+    if ranked.style or ranked.inputs.part:
+        return Why.CONTROLLED if ranked.style else Why.OVERALL_ONLY
     try:
         found = tie_models.compare(ranked.tally, ranked.inputs.seed)
     except (ValueError, ArithmeticError):
@@ -99,19 +116,59 @@ def clusters(ranked: Ranked) -> Figure:
     return Clusters(judges=ranked.judges.judges, effective_votes=votes / effect, inflation=effect**0.5)
 
 
-def later(_ranked: Ranked) -> Figure:
-    return Why.OLDER_METHOD
+def certificate(ranked: Ranked) -> Figure:
+    if ranked.style or ranked.shrunk:
+        return Why.CONTROLLED if ranked.style else Why.SHRUNK
+    found = drop.top(ranked.tally.pairs(), ranked.theta)
+    if found is None or found.votes is None or found.share is None:
+        return Why.NOT_FOUND
+    leader, runner_up = ranked.places[found.upper], ranked.places[found.lower]
+    return Certificate(votes=found.votes, share=found.share, leader=leader, runner_up=runner_up, exact=True)
+
+
+def drift(ranked: Ranked) -> Figure:
+    if ranked.style or ranked.inputs.part:
+        return Why.CONTROLLED if ranked.style else Why.OVERALL_ONLY
+    found, adjusted = ranked.drift
+    if found is None:
+        return Why.NO_PERIODS
+    most = int(np.argmin(found.p_value))
+    return Drift(
+        statistic=float(found.statistic[most]),
+        df=int(found.freedom[most]),
+        p=min(p for p in adjusted if p is not None),
+        periods=len(ranked.inputs.periods),
+        most=ranked.places[most],
+    )
+
+
+def cycles(ranked: Ranked) -> Figure:
+    if ranked.style or ranked.inputs.part:
+        return Why.CONTROLLED if ranked.style else Why.OVERALL_ONLY
+    try:
+        found = triads.judge(ranked.tally, ranked.inputs.seed)
+    except NoEstimate:
+        return Why.NOT_CONVERGED
+    if not found.triads:
+        return Why.TOO_FEW
+    return Cycles(observed=found.observed, triads=found.triads, expected=found.expected, p=found.p_value)
+
+
+def shrinkage(ranked: Ranked) -> Figure:
+    if ranked.shrunk is None:
+        return Why.NOT_THIN
+    return Shrinkage(towards="", spread=float(PER_LOGIT * ranked.shrunk.spread), weight=ranked.shrunk.weight)
 
 
 FINDERS: dict[str, Callable[[Ranked], Figure]] = {
     "position": position,
     "ties": ties,
     "claims": claims,
-    "certificate": later,
-    "drift": later,
-    "cycles": later,
+    "certificate": certificate,
+    "drift": drift,
+    "cycles": cycles,
     "style": style,
     "sure": sure,
     "clusters": clusters,
-    "shrinkage": later,
+    "shrinkage": shrinkage,
 }

@@ -1,7 +1,6 @@
 """What a board is made from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ranking import method
 from ranking.estimators.judges import JudgeTally
@@ -13,8 +12,9 @@ from ranking.estimators.tally import Tally
 class Inputs:
     """`tally`: the battles. `judges`: the same battles by judge, with the same order of models, where judges are kept.
 
-    `periods`: the same battles in consecutive stretches of time, oldest first. `rows`: those with style counts, for the
-    style-controlled board alone. `overall`: the board that a category's is shrunk towards, by model: theta in logits.
+    `periods`: the same battles in consecutive stretches of time, oldest first. `rows`: the same with their style, for a
+    style-controlled board. `overall`: all votes, for a thin category that is drawn towards them; its models are among theirs.
+    `part`: the board of a category, for which the figures that take long are left to the overall board.
     """
 
     tally: Tally
@@ -23,4 +23,5 @@ class Inputs:
     judges: JudgeTally | None = None
     periods: tuple[Tally, ...] = ()
     rows: Rows | None = None
-    overall: Mapping[str, float] = field(default_factory=dict)
+    overall: Tally | None = None
+    part: bool = False

@@ -1,7 +1,8 @@
 """The ranked group: the models that can be fitted together, their estimate, and how sure it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,9 +10,11 @@ from ranking.board import levels
 from ranking.board.inputs import Inputs
 from ranking.board.levels import Uncertain
 from ranking.board_format import Level, Why
-from ranking.estimators import style
+from ranking.estimators import reweighting, shrinkage, style
 from ranking.estimators.bradley_terry import NotConverged, fit, to_rating
-from ranking.estimators.connectivity import Group
+from ranking.estimators.claims import holm
+from ranking.estimators.connectivity import Group, ranked_group
+from ranking.estimators.drift import Constancy, constancy
 from ranking.estimators.judges import JudgeTally
 from ranking.estimators.sandwich import Covariance
 from ranking.estimators.style import Style
@@ -19,15 +22,26 @@ from ranking.estimators.tally import Floats, Tally
 from ranking.method import JUDGES_LEAST
 
 
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """`spread`: tau in logits; `weight`: mean share kept; `own`: of each model its rating by the category's votes alone."""
+
+    spread: float
+    weight: float
+    own: list[float | None]
+
+
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """K models in the order of their ids; `tally`, `judges` and `theta` (logits, mean zero) are of them alone.
+    """K models in the order of their ids, at the positions `members` of the inputs; `tally`, `judges` and `theta` (logits) are of
+    them alone. theta has the mean zero, but on a board that is drawn towards the overall one, which is in that one's gauge.
 
     `shown` is the uncertainty by judge where there are judges enough (`unjudged` is None then), else `battle`. `style` is the
-    fit of a style-controlled board.
+    fit of a style-controlled board; `shrunk` says how a thin category was drawn.
     """
 
     inputs: Inputs
+    members: list[int]
     tally: Tally
     judges: JudgeTally | None
     theta: Floats
@@ -35,6 +49,7 @@ class Ranked:
     shown: Uncertain
     unjudged: Why | None
     style: Style | None = None
+    shrunk: Shrunk | None = None
 
     @cached_property
     def order(self) -> list[int]:
@@ -56,24 +71,35 @@ class Ranked:
 
     @cached_property
     def beside(self) -> dict[str, list[float | None]]:
-        """Figures of single models from other fits: `reweighted`."""
-        return {"reweighted": _reweighted(self)}
+        """Figures of single models from other fits."""
+        own: list[float | None] = self.shrunk.own if self.shrunk else [None] * self.tally.size
+        return {"reweighted": _reweighted(self), "raw_rating": own, "drift_p": self.drift[1]}
+
+    @cached_property
+    def drift(self) -> tuple[Constancy | None, list[float | None]]:
+        """The test of constancy and each model's p-value by Holm; None and nulls where there are no periods."""
+        if len(self.inputs.periods) < 2 or self.style or self.shrunk:
+            return None, [None] * self.tally.size
+        found = constancy([period.select(self.members) for period in self.inputs.periods])
+        return found, [float(p) for p in holm(found.p_value)]
 
 
 def rank(inputs: Inputs, group: Group) -> Ranked | None:
     """None where no two models can be fitted together, or where the style of the answers decides every battle."""
+    if inputs.overall is not None and (drawn := _by_overall(inputs, inputs.overall)):
+        return drawn
     if not len(group.members):
         return None
     tally = inputs.tally.select(group.members)
     judges = inputs.judges.select(group.members) if inputs.judges else None
-    unjudged = not_by_judge(judges)
+    begun = Begun(inputs, group.members.tolist(), tally, judges, not_by_judge(judges))
     if inputs.rows is None:
-        return _by_counts(inputs, tally, judges, unjudged)
+        return _by_counts(begun)
     try:
         fitted = style.fit(inputs.rows.select(group.members))
     except NotConverged:
         return None
-    return _by_rows(inputs, tally, judges, unjudged, fitted)
+    return _by_rows(begun, fitted)
 
 
 def not_by_judge(judges: JudgeTally | None) -> Why | None:
@@ -83,29 +109,80 @@ def not_by_judge(judges: JudgeTally | None) -> Why | None:
     return Why.FEW_JUDGES if judges.judges < JUDGES_LEAST else None
 
 
-def _by_counts(inputs: Inputs, tally: Tally, judges: JudgeTally | None, unjudged: Why | None) -> Ranked:
-    theta = fit(tally.pairs()).theta
-    battle = levels.by_battle(tally, theta, inputs.seed, inputs.replicates)
+class Begun(NamedTuple):
+    """The first fields of Ranked, which do not depend on the fit."""
+
+    inputs: Inputs
+    members: list[int]
+    tally: Tally
+    judges: JudgeTally | None
+    unjudged: Why | None
+
+    def ranked(self, theta: Floats, battle: Uncertain, shown: Uncertain, **more: Any) -> Ranked:
+        named = self._asdict()
+        return Ranked(**named, theta=theta, battle=battle, shown=shown, **more)
+
+
+def _by_counts(begun: Begun) -> Ranked:
+    seed, replicates = begun.inputs.seed, begun.inputs.replicates
+    theta = fit(begun.tally.pairs()).theta
+    battle = levels.by_battle(begun.tally, theta, seed, replicates)
     shown = battle
-    if judges is not None and unjudged is None:
-        shown = levels.by_judge(judges, theta, inputs.seed, inputs.replicates)
-    return Ranked(inputs, tally, judges, theta, battle, shown, unjudged)
+    if begun.judges is not None and begun.unjudged is None:
+        shown = levels.by_judge(begun.judges, theta, seed, replicates)
+    return begun.ranked(theta, battle, shown)
 
 
-def _by_rows(inputs: Inputs, tally: Tally, judges: JudgeTally | None, unjudged: Why | None, fitted: Style) -> Ranked:
+def _by_rows(begun: Begun, fitted: Style) -> Ranked:
+    seed, replicates = begun.inputs.seed, begun.inputs.replicates
     theta, part = fitted.theta, slice(len(fitted.theta))
-    covariance = Covariance(fitted.covariance[part, part])
-    battle = levels.by_sandwich(Level.BATTLE, theta, covariance, inputs.seed, inputs.replicates)
+    battle = levels.by_sandwich(Level.BATTLE, theta, Covariance(fitted.covariance[part, part]), seed, replicates)
     shown = battle
-    if fitted.clustered is not None and unjudged is None:
+    if fitted.clustered is not None and begun.unjudged is None:
         clustered = Covariance(fitted.clustered[part, part], fitted.judges)
-        shown = levels.by_sandwich(Level.JUDGE, theta, clustered, inputs.seed, inputs.replicates)
-    return Ranked(inputs, tally, judges, theta, battle, shown, unjudged, fitted)
+        shown = levels.by_sandwich(Level.JUDGE, theta, clustered, seed, replicates)
+    return begun.ranked(theta, battle, shown, style=fitted)
+
+
+def _by_overall(inputs: Inputs, overall: Tally) -> Ranked | None:
+    """A thin category, drawn towards all votes; None where those cannot be fitted. Its draws are from the posterior."""
+    place = np.array([overall.models.index(name) for name in inputs.tally.models], np.int64)
+    here = replace(
+        inputs.tally, models=overall.models, first=place[inputs.tally.first], second=place[inputs.tally.second]
+    )
+    try:
+        found = shrinkage.boards(overall, {"here": here})
+    except NotConverged:
+        return None
+    if found is None:
+        return None
+    among = {int(member): i for i, member in enumerate(found.members)}
+    members = [i for i, position in enumerate(place.tolist()) if position in among]
+    if len(members) < 2:
+        return None
+    kept = np.array([among[int(place[i])] for i in members], np.int64)
+    category = found.categories["here"]
+    theta, covariance = category.theta[kept], Covariance(category.covariance[np.ix_(kept, kept)])
+    drawn = levels.by_sandwich(Level.BATTLE, theta, covariance, inputs.seed, inputs.replicates)
+    told = Shrunk(found.tau, float(category.kept[kept].mean()), _own(inputs.tally, members))
+    tally = inputs.tally.select(members)
+    return Begun(inputs, members, tally, None, Why.SHRUNK).ranked(theta, drawn, drawn, shrunk=told)
+
+
+def _own(tally: Tally, members: list[int]) -> list[float | None]:
+    """Ratings by the category's votes alone, in its own gauge; None for models that these cannot rank."""
+    group = ranked_group(tally.pairs())
+    ratings: dict[int, float] = {}
+    if len(group.members):
+        alone = to_rating(fit(tally.select(group.members).pairs()).theta)
+        ratings = dict(zip(group.members.tolist(), alone.tolist(), strict=True))
+    return [ratings.get(i) for i in members]
 
 
 def _reweighted(ranked: Ranked) -> list[float | None]:
     """Ratings with each vote weighed by 1 / P of its draw (equation 7); None where that changes no weight."""
     tally = ranked.tally
-    if ranked.style or np.ptp(tally.inverse_p / tally.count) <= 1e-9 * (tally.inverse_p / tally.count).max():
+    weights = tally.inverse_p / tally.count
+    if ranked.style or ranked.shrunk or np.ptp(weights) <= 1e-9 * weights.max():
         return [None] * tally.size
-    return [float(rating) for rating in to_rating(fit(tally.pairs(reweighted=True), start=ranked.theta).theta)]
+    return [float(rating) for rating in to_rating(reweighting.estimate(tally).theta)]

@@ -9,7 +9,21 @@ from scipy.special import expit
 
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
-from ranking.estimators import bootstrap, claims, position, ranks, sandwich, simultaneous, style, style_rows, tie_models
+from ranking.estimators import (
+    bootstrap,
+    certificate,
+    claims,
+    cycles,
+    drift,
+    position,
+    ranks,
+    sandwich,
+    shrinkage,
+    simultaneous,
+    style,
+    style_rows,
+    tie_models,
+)  # fmt: skip
 from ranking.estimators.bradley_terry import PER_LOGIT, fit, to_rating
 from ranking.estimators.judges import JudgeTally
 from ranking.estimators.style_rows import Chunk
@@ -183,3 +197,54 @@ def test_style_that_decides_every_vote_gives_no_board_and_says_so() -> None:
     tally = Tally.of_battles(["x", "y"], a, b, np.asarray(chunk.outcome))
     board = build(Inputs(tally=tally, rows=style_rows.gather(["x", "y"], ["length"], [chunk]), seed=1))
     assert board["state"] == "too_few" and set(board["why"].values()) == {"too_few"}
+
+
+def test_the_certificate_drift_and_cycles_are_those_of_the_estimators() -> None:
+    tally, _judges = made(5, 90)
+    rng = np.random.default_rng(8)
+    part = np.sort(rng.choice(3, int(tally.total)))
+    a, b = (np.repeat(side, tally.count.astype(int)) for side in (tally.first, tally.second))
+    outcome = np.repeat(tally.outcome, tally.count.astype(int))
+    shuffled = rng.permutation(len(a))
+    a, b, outcome = a[shuffled], b[shuffled], outcome[shuffled]
+    periods = tuple(Tally.of_battles(tally.models, a[part == t], b[part == t], outcome[part == t]) for t in range(3))
+    board = build(Inputs(tally=tally, periods=periods, seed=4, replicates=100))
+    theta = fit(tally.pairs()).theta
+    found, circles, moved = certificate.top(tally.pairs(), theta), cycles.judge(tally, 4), drift.constancy(periods)
+    assert found and board["certificate"]["votes"] == found.votes and board["certificate"]["exact"]
+    names = [model["model"] for model in board["models"]]
+    assert names[board["certificate"]["leader"]] == tally.models[found.upper]
+    assert names[board["certificate"]["runner_up"]] == tally.models[found.lower]
+    told = board["cycles"]
+    assert (told["observed"], told["triads"], told["p"]) == (circles.observed, circles.triads, circles.p_value)
+    assert column(board, "drift_p") == pytest.approx(claims.holm(moved.p_value))
+    assert board["drift"]["p"] == pytest.approx(min(claims.holm(moved.p_value))) and board["drift"]["periods"] == 3
+    assert names[board["drift"]["most"]] == tally.models[int(np.argmin(moved.p_value))]
+
+
+def test_a_thin_category_is_drawn_towards_the_overall_board() -> None:
+    overall, _judges = made(5, 200)
+    few = Tally.of_battles(overall.models[:4], [0, 0, 1, 1, 2, 0], [1, 2, 2, 3, 3, 3], [0, 0, 1, 0, 2, 0])
+    board = build(Inputs(tally=few, overall=overall, part=True, seed=1, replicates=400))
+    here = Tally.of_battles(overall.models, [0, 0, 1, 1, 2, 0], [1, 2, 2, 3, 3, 3], [0, 0, 1, 0, 2, 0])
+    found = shrinkage.boards(overall, {"here": here})
+    assert found is not None
+    expected = found.categories["here"]
+    assert {model["standing"] for model in board["models"]} == {"ranked"} and len(board["models"]) == 4
+    assert column(board, "rating") == pytest.approx(to_rating(expected.theta[:4]), abs=1e-9)
+    assert column(board, "se") == pytest.approx(PER_LOGIT * np.sqrt(np.diag(expected.covariance)[:4]), abs=1e-9)
+    unbeaten = next(model for model in board["models"] if model["model"] == "m0")
+    assert unbeaten["raw_rating"] is None and unbeaten["losses"] == 0, "its own votes give no finite rating"
+    assert board["shrinkage"]["spread"] == pytest.approx(PER_LOGIT * found.tau)
+    assert board["shrinkage"]["weight"] == pytest.approx(expected.kept[:4].mean())
+    assert board["method"]["gauge"] == "mean of the overall board's ranked models"
+    assert (
+        board["why"]["certificate"] == board["why"]["clusters"] == "shrunk" and board["why"]["ties"] == "overall_only"
+    )
+
+
+def test_a_category_without_an_overall_estimate_stands_for_itself() -> None:
+    tally, _judges = made(3, 40)
+    nobody = Tally.of_battles(tally.models, [0, 1], [1, 2], [0, 0])
+    board = build(Inputs(tally=tally, overall=nobody, part=True, seed=1, replicates=100))
+    assert board["shrinkage"] is None and board["why"]["shrinkage"] == "not_thin" and board["state"] == "fitted"

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from ranking import board_format
-from ranking.board import Cell, build
+from ranking.board.build import build
+from ranking.board.inputs import Inputs
+from ranking.estimators.tally import Cell, Tally
 
 VERSION_1: dict[str, Any] = {
     "version": 1,
@@ -44,7 +46,8 @@ def test_a_board_of_version_1_is_read_and_says_what_it_lacks() -> None:
 
 
 def test_what_is_written_is_read_back() -> None:
-    written = build([Cell("a", "b", "first", 6), Cell("a", "b", "second", 4), Cell("a", "c", "tie", 5)], 1, 50)
+    cells = [Cell("a", "b", "first", 6), Cell("a", "b", "second", 4), Cell("a", "c", "tie", 5)]
+    written = build(Inputs(tally=Tally.of_cells(cells), seed=1, replicates=50))
     stored = json.loads(json.dumps(written, allow_nan=False))
     assert board_format.read(stored).as_json() == stored
 

@@ -19,7 +19,7 @@ LIVE, ENGLISH, CODE = Key("live"), Key("live", "en"), Key("live", "code")
 @pytest.fixture(autouse=True)
 def low(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few votes are enough, and categories are those that the tests name (labelling would find none in their prompts)."""
-    settings.CATEGORY_VOTES, settings.STYLE_VOTES = 10, 20  # type: ignore[attr-defined]
+    settings.CATEGORY_VOTES, settings.STYLE_VOTES, settings.THIN_VOTES = 10, 20, 0  # type: ignore[attr-defined]
     monkeypatch.setattr(labelling, "sweep", lambda: 0)
 
 
@@ -109,6 +109,19 @@ def test_judges_come_from_the_counts_where_there_are_too_many_votes_to_read(boun
     fitting.refit()
     assert newest(LIVE).board["clusters"]["judges"] == 30
     assert newest(ENGLISH).board["method"]["level"] == ("judge" if bound else "battle")
+
+
+def test_a_thin_category_follows_the_overall_board_and_a_large_one_does_not(settings: object) -> None:
+    settings.THIN_VOTES = 20  # type: ignore[attr-defined]
+    pair = rows.contestants(2)
+    ballots(pair, 24, categories=["en"])
+    ballots(pair, 12, categories=["code"])
+    fitting.refit()
+    assert newest(CODE).board["shrinkage"] and not newest(ENGLISH).board["shrinkage"]
+    ballots(pair, 6)
+    made = [Key.of(snapshot) for snapshot in fitting.refit()]
+    assert CODE in made and LIVE in made and ENGLISH not in made
+    assert newest(CODE).votes == 12
 
 
 def test_the_fingerprint_is_of_counts_judges_style_and_method(monkeypatch: pytest.MonkeyPatch) -> None:
