@@ -13,7 +13,17 @@ from django.db import transaction
 
 from arena import clock
 from arena.models.battles import Origin
-from ranking import candidates, counts, labelling, reading, sampling, sampling_ledger, service_figures, troubles
+from ranking import (
+    agreement,
+    candidates,
+    counts,
+    labelling,
+    reading,
+    sampling,
+    sampling_ledger,
+    service_figures,
+    troubles,
+)
 from ranking.boards import Key
 from ranking.models import BoardSnapshot, PairCount
 from ranking.reading import Read
@@ -33,6 +43,7 @@ def refit() -> list[BoardSnapshot]:
     made = each(candidates.wanted(), fit)
     sampling.write_weights()
     publication.at_once(made)
+    agreement.refresh()
     return made
 
 

@@ -293,3 +293,19 @@ class BoardTrouble(models.Model):
     def board(self) -> str:
         parts = [self.origin, self.category, "style control" if self.controlled else ""]
         return " · ".join(part for part in parts if part)
+
+
+class AgreementReport(models.Model):
+    """The newest comparison of the crowd with named experts: `figures` as ranking.agreement writes them. At most one row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    fingerprint = models.CharField(max_length=64, help_text=_("Of the labels and votes that it was computed from."))
+    figures = models.JSONField()
+    computed_at = models.DateTimeField(default=now)
+
+    class Meta:
+        verbose_name = _("agreement report")
+        verbose_name_plural = _("agreement reports")
+
+    def __str__(self) -> str:
+        return f"agreement of {self.computed_at:%Y-%m-%d %H:%M}"

@@ -11,6 +11,7 @@ urlpatterns = [
     path("leaderboard/plots", views.plots, name="board_plots"),
     path("leaderboard/sampling", views.sampling, name="sampling"),
     path("leaderboard/sampling.csv", views.sampling_csv, name="sampling_csv"),
+    path("leaderboard/quality", views.quality, name="quality"),
     path("leaderboard/wipe-demo/", views.wipe_demo, name="wipe_demo"),
     path("models/<slug:slug>/", views.model_page, name="model"),
     path("ops/planner", views.plan, name="planner"),

@@ -12,7 +12,19 @@ from django.views.decorators.http import conditional_page, require_POST, require
 
 from arena.models import Contestant
 from arena.operations import access
-from ranking import cards, demo, downloads, history, ledger_page, method, planner, planner_page, published, rendered
+from ranking import (
+    agreement,
+    cards,
+    demo,
+    downloads,
+    history,
+    ledger_page,
+    method,
+    planner,
+    planner_page,
+    published,
+    rendered,
+)
 from ranking import methodology as method_page
 from ranking.boards import Asked
 from ranking.listing import Listing
@@ -45,6 +57,13 @@ def plots(request: HttpRequest) -> HttpResponse:
 def sampling(request: HttpRequest) -> HttpResponse:
     page = rendered.sampling(request.GET.get("origin", ""))
     return render(request, "ranking/sampling.html", {"page": page})
+
+
+@require_safe
+def quality(request: HttpRequest) -> HttpResponse:
+    """Crowd against experts. How each rater did is for the staff who run the rounds."""
+    report, may = agreement.current(), request.user.has_perm("arena.view_ratinground")
+    return render(request, "ranking/quality.html", {"report": report, "by_rater": may})
 
 
 @require_safe
