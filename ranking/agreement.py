@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from django.db import transaction
 
@@ -70,9 +71,11 @@ def judgements() -> list[Judgement]:
 
 def _votes(battles: Iterable[str]) -> list[Judgement]:
     """As the public log stands: an exclusion that is not public yet changes nothing here, so that nobody can test for it."""
-    votes = dict(Vote.objects.filter(battle__in=list(battles)).values_list("pk", "battle"))
+    votes: dict[UUID | None, UUID | None] = dict(
+        Vote.objects.filter(battle__in=list(battles)).values_list("pk", "battle")
+    )
     found = []
-    for _everything, public in exclusions.groups_of(list(votes)):
+    for _everything, public in exclusions.groups_of([pk for pk in votes if pk]):
         if counted(public):
             cast = next(event for event in public if event.kind == EventKind.CAST)
             found.append(Judgement(str(votes[cast.vote_id]), CROWD, CODES[Choice(cast.choice)]))

@@ -22,6 +22,7 @@ from ranking import (
     sampling,
     sampling_ledger,
     service_figures,
+    topics,
     troubles,
 )
 from ranking.boards import Key
@@ -121,7 +122,7 @@ def store(
     """Under the counts' lock."""
     more = {"fingerprint": read.fingerprint, "marker": marker}
     if key == Key(key.origin):
-        more |= beside(key.origin, board)
+        more |= beside(key.origin, board, public_counts)
     snapshot = BoardSnapshot.objects.create(
         **key.columns,
         votes=read.votes,
@@ -134,8 +135,8 @@ def store(
     return snapshot
 
 
-def beside(origin: str, board: dict[str, Any]) -> dict[str, Any]:
-    """What is stored with an overall board without being part of its fit."""
+def beside(origin: str, board: dict[str, Any], public: bool = False) -> dict[str, Any]:
+    """What is stored with an overall board without being part of its fit; `public`: as the public log stands."""
     from ranking import planning_facts
 
     last = BoardSnapshot.objects.filter(**Key(origin).columns).order_by("-fitted_at", "-id").first()
@@ -144,6 +145,7 @@ def beside(origin: str, board: dict[str, Any]) -> dict[str, Any]:
         "planning": planning_facts.of(board, drawn),
         "service": service_figures.measure(origin),
         "sampling": sampling_ledger.account(origin, last.board.get("sampling") if last else None),
+        "topics": topics.measure(origin, board, public),
     }
 
 

@@ -112,6 +112,7 @@ class Board:
     figures: board_format.Board
     service: dict[str, Any] | None = None  # ranking.service_figures
     sampling: dict[str, Any] | None = None  # ranking.sampling_ledger
+    topics: dict[str, Any] | None = None  # ranking.topics
     planning: list[dict[str, Any]] | None = None  # ranking.planning_facts; operators only
 
     @property
@@ -222,7 +223,7 @@ def board_of(snapshot: BoardSnapshot) -> Board:
     )
 
 
-BESIDE = ("service", "sampling", "planning")
+BESIDE = ("service", "sampling", "topics", "planning")  # the first two are told of the origin's other boards, too
 
 
 def _beside(snapshot: BoardSnapshot) -> dict[str, Any]:
@@ -233,7 +234,7 @@ def _beside(snapshot: BoardSnapshot) -> dict[str, Any]:
         origin=snapshot.origin, category=boards.OVERALL, controlled=False
     )
     told = overall.order_by("-published_at", "-id").values_list("board__service", "board__sampling").first()
-    return dict(zip(BESIDE, (*(told or (None, None)), None), strict=True))
+    return dict(zip(BESIDE, (*(told or (None, None)), None, None), strict=True))
 
 
 def _row(place: int, model: board_format.Model, contestants: dict[str, Any], measured: dict[str, Any]) -> Row:

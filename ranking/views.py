@@ -23,6 +23,7 @@ from ranking import (
     planner,
     planner_page,
     published,
+    quality_page,
     rendered,
 )
 from ranking import methodology as method_page
@@ -61,9 +62,12 @@ def sampling(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def quality(request: HttpRequest) -> HttpResponse:
-    """Crowd against experts. How each rater did is for the staff who run the rounds."""
-    report, may = agreement.current(), request.user.has_perm("arena.view_ratinground")
-    return render(request, "ranking/quality.html", {"report": report, "by_rater": may})
+    """Crowd against experts, and how discriminating prompts are. How each rater did is for the staff who run the rounds."""
+    board = published.current(Asked.of(request.GET))
+    context: dict[str, Any] = {"report": agreement.current(), "board": board}
+    context["by_rater"] = request.user.has_perm("arena.view_ratinground")
+    context["prompts"] = quality_page.prompts(board) if board else None
+    return render(request, "ranking/quality.html", context)
 
 
 @require_safe

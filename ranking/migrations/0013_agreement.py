@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ranking', '0011_board_trouble'),
+        ('ranking', '0012_relabelled'),
     ]
 
     operations = [
