@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse
 
 from arena.clock import now
-from arena.models import Battle, Contestant
-from ranking import history
+from arena.models import Battle, Contestant, ExpertLabel, RatingItem, RatingRound
+from ranking import fitting, history
 from ranking.models import BoardSnapshot
 from tests.arena.views_help import Person
 from tests.ranking import pages as boards
@@ -135,3 +135,19 @@ def hidden_model(person: Person) -> HttpResponse:
     boards.hide(models[1])
     boards.publish((3, 0), models=models)
     return person.get("/models/olive-branch/")
+
+
+def quality(person: Person) -> HttpResponse:
+    """Experts' labels and categories, as staff see them."""
+    pair = rows.contestants(2)
+    boards.hide(pair[1])
+    round = RatingRound.objects.create(name="7", seed=7)
+    for position, (choice, labels) in enumerate((("a", "ab"), ("b", "bb"), ("tie", "ab"))):
+        item = RatingItem.objects.create(round=round, battle=rows.cast(*pair, choice).vote.battle, position=position)
+        for number, label in enumerate(labels):
+            ExpertLabel.objects.create(item=item, rater_name=str(number), choice=label, swapped=False)
+    for category in ("code", "math", "english"):
+        rows.event(None, *pair, "a", categories=[category])
+    fitting.refit()
+    person.raw.force_login(User.objects.create_superuser("root"))
+    return person.get("/leaderboard/quality")

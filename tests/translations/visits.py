@@ -224,6 +224,8 @@ PAGES: list[tuple[str, str, Visit]] = [
     ("leaderboard", "sure", board_visits.said),
     ("board_plots", "none", get("/leaderboard/plots")),
     ("board_plots", "plots", board_visits.plots),
+    ("quality", "none", get("/leaderboard/quality")),
+    ("quality", "figures", board_visits.quality),
     ("sampling", "none", get("/leaderboard/sampling")),
     ("sampling", "imported", board_visits.imported_sampling),
     ("sampling", "ledger", board_visits.sampling),
