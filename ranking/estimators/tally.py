@@ -27,6 +27,7 @@ class Outcome(IntEnum):
 
 
 OUTCOMES = len(Outcome)
+DENSE_BINS = 1 << 22  # cells that could be, up to which they are counted without sorting: 724 models
 NAMES = {"first": Outcome.FIRST, "second": Outcome.SECOND, "tie": Outcome.TIE, "both_bad": Outcome.BOTH_BAD}
 
 
@@ -168,15 +169,10 @@ class Tally:
         was_a = was_a ^ turned
         outcome = np.where(turned & (outcome < Outcome.TIE), 1 - outcome, outcome)
         keys = ((low * size + high) * 2 + ~was_a) * OUTCOMES + outcome
-        bins = size * size * 2 * OUTCOMES
-        if weights is None:
-            sums = np.bincount(keys, minlength=bins).astype(float)[:, None].repeat(3, axis=1)
-        else:
-            sums = np.column_stack([np.bincount(keys, weights=column, minlength=bins) for column in weights.T])
-        filled = np.flatnonzero(sums[:, 0])
+        filled, sums = _sum(keys, weights, size * size * 2 * OUTCOMES)
         pair, rest = np.divmod(filled, 2 * OUTCOMES)
         sides, ends = np.divmod(rest, OUTCOMES)
-        return cls(models, pair // size, pair % size, sides == 0, ends, *sums[filled].T.copy())
+        return cls(models, pair // size, pair % size, sides == 0, ends, *sums)
 
     def pairs(self, reweighted: bool = False) -> Pairs:
         """Sides pooled: what Bradley-Terry and the tie models without a first-position term need.
@@ -206,6 +202,21 @@ class Tally:
             self.inverse_p[kept],
             self.inverse_p2[kept],
         )
+
+
+def _sum(keys: Ints, weights: Floats | None, bins: int) -> tuple[Ints, Floats]:
+    """(N,) keys below `bins` -> the keys that occur, sorted, and (3, keys) sums of their weights (None: counts, three times)."""
+    if bins > DENSE_BINS:  # sorting takes longer, and memory for the battles instead of for every cell that could be
+        occurring, keys = np.unique(keys, return_inverse=True)
+        bins = len(occurring)
+    else:
+        occurring = np.arange(bins)
+    if weights is None:
+        sums = np.bincount(keys, minlength=bins).astype(float)[None, :].repeat(3, axis=0)
+    else:
+        sums = np.stack([np.bincount(keys, weights=column, minlength=bins) for column in weights.T])
+    filled = np.flatnonzero(sums[0])
+    return occurring[filled], sums[:, filled].copy()
 
 
 def _check(cell: Cell, place: dict[str, int]) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ranking.estimators import tally
 from ranking.estimators.tally import Cell, Outcome, Tally
 
 MODELS = ("a", "b", "c", "d")
@@ -50,9 +51,26 @@ def test_pairs_hold_every_battle_once_by_hand_count(rows: list) -> None:
     assert pairs.battles.sum() == len(rows)
 
 
+@settings(deadline=None)
+@given(battles, st.booleans())
+def test_many_models_fold_by_sorting_to_the_same_cells(rows: list, weighted: bool) -> None:
+    a, b, outcome, probability = columns(rows)
+    arguments = MODELS, a, b, outcome, probability if weighted else None
+    dense = Tally.of_battles(*arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tally, "DENSE_BINS", 0)
+        sparse = Tally.of_battles(*arguments)
+    for name in ("first", "second", "first_was_a", "outcome", "count", "inverse_p", "inverse_p2"):
+        np.testing.assert_array_equal(getattr(dense, name), getattr(sparse, name))
+
+
 def test_who_was_shown_first_is_kept_when_the_pair_is_turned() -> None:
-    tally = Tally.of_cells([Cell("b", "a", "first", 3, first_was_a=True)])
-    assert (tally.models, tally.first_was_a.tolist(), tally.outcome.tolist()) == (("a", "b"), [False], [Outcome.SECOND])
+    turned = Tally.of_cells([Cell("b", "a", "first", 3, first_was_a=True)])
+    assert (turned.models, turned.first_was_a.tolist(), turned.outcome.tolist()) == (
+        ("a", "b"),
+        [False],
+        [Outcome.SECOND],
+    )
 
 
 def test_selecting_models_keeps_their_battles_only() -> None:
