@@ -16,6 +16,7 @@ router = Router(tags=["vote log"])
 
 LINES = "application/x-ndjson"
 LATEST = 20
+OPENINGS = 2000  # more than a year of them
 
 
 class PublishedBoard(Schema):
@@ -57,6 +58,18 @@ class LogModel(Schema):
 
 class LogModels(Schema):
     models: list[LogModel]
+
+
+class Opening(Schema):
+    """What a publication's `withheld` was made of: SHA-256 of `salt` and the hash of that line of the exclusions."""
+
+    publication: int
+    exclusions: int
+    salt: str
+
+
+class Openings(Schema):
+    openings: list[Opening]
 
 
 class Receipt(Schema):
@@ -149,6 +162,29 @@ def models(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.get(
+    "/exclusions/{int:page}.jsonl",
+    summary=gettext_noop("Exclusions as they were sealed, once they are public"),
+    operation_id="log_exclusions",
+    openapi_extra=_described(LINES, {"type": "string"}, 404),
+)
+def exclusions(request: HttpRequest, page: int) -> HttpResponse:
+    """`page_size` lines of the chain that exclusions are sealed in at once, as far as all of them are public."""
+    return HttpResponse(_found(reading.exclusions(page)), content_type=LINES)
+
+
+@router.get(
+    "/openings",
+    response=Openings,
+    summary=gettext_noop("What publications committed to"),
+    operation_id="log_openings",
+    openapi_extra=documented(),
+)
+def openings(request: HttpRequest) -> dict[str, Any]:
+    """Of the newest publications all of whose exclusions are public: how many there were, and the salt."""
+    return {"openings": reading.openings(OPENINGS)}
+
+
+@router.get(
     "/receipts/{receipt}",
     response=Receipt,
     summary=gettext_noop("Where a vote is"),
@@ -166,7 +202,10 @@ def receipt(request: HttpRequest, receipt: str) -> dict[str, Any]:
 
 
 def _page(number: int) -> str:
-    text = reading.page(number)
+    return _found(reading.page(number))
+
+
+def _found(text: str | None) -> str:
     if text is None:
         raise Http404("The log has no such page.")
     return text

@@ -41,10 +41,15 @@ class Sums:
 
 @dataclass
 class Ballots:
-    """`faults`: lines that make no sense after the ones before them."""
+    """`faults`: lines that make no sense after the ones before them. `committed`: `withheld` of each publication.
+
+    `receipts`: of each vote its receipt's hash; kept only where it is a dict.
+    """
 
     votes: dict[int, Ballot] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    committed: dict[int, str] = field(default_factory=dict)
+    receipts: dict[int, str] | None = None
 
     def take(self, number: int, entry: Mapping[str, Any]) -> None:
         try:
@@ -56,11 +61,15 @@ class Ballots:
         kind = entry["kind"]
         if kind == "vote":
             self.votes[number] = _ballot(entry)
+            if self.receipts is not None:
+                self.receipts[number] = entry["receipt"]
         elif kind == "categories":
             self.votes[entry["vote"]].categories = tuple(entry["categories"])
         elif kind in ("exclude", "include"):
             self.votes[entry["vote"]].excluded = kind == "exclude"
-        elif kind != "publication":
+        elif kind == "publication":
+            self.committed[number] = entry["withheld"]
+        else:
             raise ValueError("unknown kind")
 
     def cells(self, category: str, order: Mapping[str, int]) -> dict[Cell, Sums]:
@@ -73,6 +82,10 @@ class Ballots:
                 cell.inverse_p += 1 / vote.p
                 cell.inverse_p2 += 1 / vote.p**2
         return found
+
+    def excluded(self) -> set[str]:
+        """Hashes of the receipts of votes that are excluded; needs `receipts`."""
+        return {(self.receipts or {})[number] for number, vote in self.votes.items() if vote.excluded}
 
     def categories(self) -> Counter[str]:
         """Counted votes by category."""

@@ -6,9 +6,9 @@ from typing import Any
 from arena.models import Contestant
 from arena.models.battles import Origin
 from ranking.models import PairCount
-from ranking.votelog import chain, exclusions, names
+from ranking.votelog import chain, exclusions, names, opening
 from ranking.votelog.ballots import OVERALL, Ballots
-from ranking.votelog.models import LogEntry, WithheldEntry
+from ranking.votelog.models import PUBLICATION, LogEntry, WithheldEntry
 
 AT_ONCE = 2000
 
@@ -25,7 +25,11 @@ def public_chain() -> tuple[chain.Walk, list[str]]:
     rows = LogEntry.objects.order_by("number").values_list("number", "body", "hash", "kind", "receipt", "about")
     for number, body, digest, *columns in rows.iterator(chunk_size=AT_ONCE):
         entry = _take(walk, number, body, digest)
-        if entry is not None and columns != [entry.get("kind"), entry.get("receipt", ""), entry.get("vote")]:
+        if entry is not None and columns != [
+            entry.get("kind"),
+            entry.get("receipt", ""),
+            entry.get("vote", columns[2]),
+        ]:
             beside.append(f"line {number}: the columns beside it are not what it says")
     return walk, walk.faults + beside
 
@@ -41,6 +45,17 @@ def withheld_chain() -> tuple[chain.Walk, list[str]]:
         if entry is not None and (entry["kind"] != kind or (vote and entry["receipt"] != names.vote(vote))):
             beside.append(f"exclusion {number}: is not about the event beside it")
     return walk, [fault.replace("line", "exclusion") for fault in walk.faults] + beside
+
+
+def commitments() -> list[str]:
+    """Publications whose line does not hold what the withheld chain was by then."""
+    heads = {0: chain.GENESIS} | dict(WithheldEntry.objects.values_list("number", "hash"))
+    told = LogEntry.objects.filter(kind=PUBLICATION, about__isnull=False).order_by("number")
+    return [
+        f"line {number}: committed to other exclusions than the first {length}"
+        for number, length, body in told.values_list("number", "about", "body").iterator(chunk_size=AT_ONCE)
+        if opening.commitment(names.salt(number), heads.get(length or 0, "")) != chain.decode(body)["withheld"]
+    ]
 
 
 def _take(walk: chain.Walk, number: int, body: str, digest: str) -> dict[str, Any] | None:

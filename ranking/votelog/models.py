@@ -22,7 +22,10 @@ class LogEntry(models.Model):
     body = models.TextField()
     hash = models.CharField(max_length=64)
     receipt = models.CharField(max_length=64, blank=True, help_text=_("SHA-256 of the vote's receipt."))
-    about = models.PositiveBigIntegerField(null=True, help_text=_("The line of the vote that this line changes."))
+    about = models.PositiveBigIntegerField(
+        null=True,
+        help_text=_("The line of the vote that this line changes; of a publication, how many exclusions were sealed."),
+    )
 
     objects = LogEntryQuerySet.as_manager()
 

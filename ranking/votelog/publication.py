@@ -18,7 +18,7 @@ from arena.live import broadcast
 from arena.models.battles import Origin
 from ranking import counts, history, leads
 from ranking.models import BoardSnapshot
-from ranking.votelog import chain, documents, names, schedule, sealing
+from ranking.votelog import chain, documents, names, opening, schedule, sealing
 from ranking.votelog.models import PUBLICATION, LogEntry, PublishingState
 
 log = logging.getLogger(__name__)
@@ -89,18 +89,18 @@ def _record(made: list[BoardSnapshot], moment: datetime) -> None:
         return
     for snapshot in made:
         snapshot.refresh_from_db()
-    secret = names.salt(last.number + 1) + sealing.withheld_head().hash
+    withheld = sealing.withheld_head()
     entry = {
         "kind": PUBLICATION,
         "format": chain.FORMAT,
         "at": moment.isoformat(timespec="seconds"),
         "boards": [documents.signature(snapshot) for snapshot in made],
-        "withheld": chain.digest(secret),
+        "withheld": opening.commitment(names.salt(last.number + 1), withheld.hash),
     }
     for snapshot in made:
         snapshot.log_entry = last.number + 1
         snapshot.save(update_fields=["log_entry"])
-    sealing.append([entry], last)
+    sealing.append([entry], last, about=withheld.number)
 
 
 def _mark(snapshot: BoardSnapshot, moment: datetime) -> None:

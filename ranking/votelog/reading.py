@@ -13,7 +13,7 @@ from arena.models import Contestant
 from arena.models.battles import Origin
 from ranking.models import BoardSnapshot
 from ranking.votelog import chain, documents, names
-from ranking.votelog.models import PUBLICATION, LogEntry
+from ranking.votelog.models import PUBLICATION, LogEntry, WithheldEntry
 
 PAGE = 5000  # lines; fixed, so that page 7 is for ever the same lines
 
@@ -37,11 +37,35 @@ def end() -> End:
 
 def page(number: int) -> str | None:
     """The lines of page `number` (from 1), each with its newline; None beyond the end."""
-    first, last = (number - 1) * PAGE + 1, min(number * PAGE, end().entries)
+    return _page(LogEntry, number, end().entries)
+
+
+def exclusions(number: int) -> str | None:
+    """The same of the withheld chain, as far as its exclusions are public."""
+    return _page(WithheldEntry, number, _opened())
+
+
+def openings(most: int) -> list[dict[str, Any]]:
+    """Salts of the newest publications that knew of no exclusion but public ones, newest first."""
+    known = LogEntry.objects.filter(kind=PUBLICATION, about__lte=_opened()).order_by("-number")[:most]
+    return [
+        {"publication": n, "exclusions": about, "salt": names.salt(n)}
+        for n, about in known.values_list("number", "about")
+    ]
+
+
+def _opened() -> int:
+    """How many lines of the withheld chain are public: all before the first that is not released."""
+    first = WithheldEntry.objects.filter(released_at=None).order_by("number").values_list("number", flat=True).first()
+    return first - 1 if first else WithheldEntry.objects.count()
+
+
+def _page(model: type[LogEntry] | type[WithheldEntry], number: int, end: int) -> str | None:
+    first, last = (number - 1) * PAGE + 1, min(number * PAGE, end)
     if number < 1 or first > last:
         return None
-    bodies = LogEntry.objects.filter(number__range=(first, last)).order_by("number").values_list("body", flat=True)
-    return "".join(f"{body}\n" for body in bodies)
+    lines = model._default_manager.filter(number__range=(first, last)).order_by("number")
+    return "".join(f"{body}\n" for body in lines.values_list("body", flat=True))
 
 
 @dataclass(frozen=True, slots=True)

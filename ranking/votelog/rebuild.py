@@ -5,6 +5,7 @@ answers. Every line is checked against the next, the last one that is needed aga
 against the line of its publication; then the votes are counted as they stood at that line, the board is fitted again with its
 stored seed, and every figure that votes alone decide is compared. Exit code 0: identical. 1: something differs, and is listed.
 
+With --exclusions and --openings it also checks that what is excluded was sealed when the publications say (see opening.py).
 Style control and intervals by judge need what the log does not hold (answers, voters): `manage.py verify_board` has them.
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ranking.votelog import chain, comparing
+from ranking.votelog import chain, comparing, opening
 from ranking.votelog.ballots import Ballots
 
 MOST = 20  # differences that are listed of each board
@@ -35,9 +36,13 @@ class Report:
         self.said += [*found[:MOST], *([f"... and {len(found) - MOST} more"] if len(found) > MOST else [])]
 
 
-def check(lines: Iterable[str], published: Sequence[Mapping[str, Any]]) -> Report:
-    """`published`: what /api/v1/log/boards/N answers, each for its own N."""
-    report, walk, ballots = Report(), chain.Walk(), Ballots()
+def check(
+    lines: Iterable[str],
+    published: Sequence[Mapping[str, Any]],
+    opened: tuple[Iterable[str], Sequence[Any]] | None = None,
+) -> Report:
+    """`published`: what /api/v1/log/boards/N answers, each for its own N. `opened`: public exclusions' lines, and openings."""
+    report, walk, ballots = Report(), chain.Walk(), Ballots(receipts={} if opened else None)
     wanted = {int(one["entry"]): one for one in published}
     for line in lines:
         entry = walk.take(line)
@@ -46,6 +51,10 @@ def check(lines: Iterable[str], published: Sequence[Mapping[str, Any]]) -> Repor
         if (one := wanted.pop(walk.head.number, None)) is not None:
             _publication(report, walk, ballots, entry or {}, one)
     report.wrong(*walk.faults, *ballots.faults)
+    if opened is not None:
+        found = opening.faults(*opened, ballots.committed, ballots.excluded())
+        report.wrong(*found)
+        report.said += [] if found else [f"exclusions: as {len(opened[1])} publications had committed to"]
     report.wrong(*(f"the log ends at line {walk.head.number}, before line {number}" for number in sorted(wanted)))
     sound = "every line follows the one before it" if not walk.faults else "broken"
     report.said.insert(0, f"log: {walk.head.number} lines, head {walk.head.hash}: {sound}")
@@ -88,9 +97,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("log", type=Path)
     parser.add_argument("board", type=Path, nargs="+")
+    parser.add_argument("--exclusions", type=Path, help="all pages of /api/v1/log/exclusions; with --openings")
+    parser.add_argument("--openings", type=Path, help="what /api/v1/log/openings answers")
     given = parser.parse_args(arguments)
     try:
-        report = check(_lines(given.log), [json.loads(path.read_text()) for path in given.board])
+        told = (
+            (_lines(given.exclusions), json.loads(given.openings.read_text())["openings"]) if given.openings else None
+        )
+        report = check(_lines(given.log), [json.loads(path.read_text()) for path in given.board], told)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"cannot be read: {type(error).__name__}: {error}")
         return 1

@@ -47,14 +47,17 @@ def seal(batch: Sequence[VoteEvent], earlier: Iterable[VoteEvent]) -> None:
     _seal(live, earlier, clock.now(), last)
 
 
-def append(entries: Iterable[Entry], last: chain.Head | None = None) -> chain.Head:
-    """Add entries to the public chain after its line `last` (None: look), under the counts' lock; returns its new head."""
-    rows = [(entry, _columns(entry)) for entry in entries]
+def append(entries: Iterable[Entry], last: chain.Head | None = None, about: int | None = None) -> chain.Head:
+    """Add entries to the public chain after its line `last` (None: look), under the counts' lock; returns its new head.
+
+    `about` is kept beside lines that name no vote: of a publication, how long the withheld chain was.
+    """
+    rows = [(entry, _columns(entry, about)) for entry in entries]
     return _append(LogEntry, rows, last or head()) if rows else last or head()
 
 
-def _columns(entry: Entry) -> dict[str, Any]:
-    return {"kind": entry["kind"], "receipt": entry.get("receipt", ""), "about": entry.get("vote")}
+def _columns(entry: Entry, about: int | None) -> dict[str, Any]:
+    return {"kind": entry["kind"], "receipt": entry.get("receipt", ""), "about": entry.get("vote", about)}
 
 
 def _append(

@@ -72,6 +72,8 @@ def test_real_rows_are_what_the_document_says(api: schemathesis.BaseSchema) -> N
         ("boards/{entry}", {"entry": entry}),
     ):
         assert by_name[f"GET /api/v1/log/{name}"].Case(path_parameters=path).call_and_validate().status_code == 200
+    opened = by_name["GET /api/v1/log/openings"].Case().call_and_validate().json()["openings"]
+    assert [(one["publication"], one["exclusions"]) for one in opened] == [(entry, 0)]
     named = by_name["GET /api/v1/log/models"].Case().call_and_validate().json()["models"]
     assert "Olive Branch" in {one["name"] for one in named}
     event = rows.cast(*Contestant.objects.order_by("name")[:2], "a")

@@ -83,6 +83,7 @@ void a battle              no         yes       no     no       yes
 void a visitor's votes     no         yes       no     no       yes
 ban a visitor              yes        yes       no     no       yes
 refit                      no         yes       no     no       yes
+publish the boards         no         yes       no     no       yes
 start the back-fill        no         yes       no     no       yes
 wipe the demo              no         no        no     no       yes
 count a release            no         yes       no     no       yes
@@ -238,6 +239,7 @@ def press(client: Client, what: str) -> bool:
         "answer an appeal": (f"/desk/appeals/{appeal.pk}/decide/", {"verdict": "act", "reason": "r"}),
         "decide a report": (f"/desk/reports/{report.pk}/decide/", {"verdict": "leave", "reason": "r"}),
         "refit": (reverse("admin:arena_job_refit"), {}),
+        "publish the boards": (reverse("admin:ranking_publish"), {}),
         "start the back-fill": (reverse("admin:arena_job_enrich"), {}),
         "wipe the demo": (reverse("admin:ranking_wipe_demo"), {}),
         "count a release": (reverse("admin:datasets_release_survey"), {}),

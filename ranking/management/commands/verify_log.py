@@ -22,7 +22,7 @@ class Command(BaseCommand):
         self.stdout.write(f"vote log: {public.head.number} lines, head {public.head.hash}")
         self.stdout.write(f"exclusions: {withheld.head.number} sealed")
         faults = wrong + more
-        faults += [] if faults else checking.counts()
+        faults += [] if faults else checking.commitments() + checking.counts()
         for fault in faults[:MOST]:
             self.stdout.write(fault)
         if faults:

@@ -117,6 +117,38 @@ def test_real_votes_are_rebuilt(client: Client, tmp_path: Path) -> None:
     assert code == 0 and "1500 votes" in said and "identical" in said, said
 
 
+def test_exclusions_are_those_that_publications_had_committed_to(client: Client, tmp_path: Path, settings: Any) -> None:
+    pool = election()
+    assert client.get("/api/v1/log/exclusions/1.jsonl").status_code == 404, "nothing is opened before it is public"
+    assert [one["exclusions"] for one in client.get("/api/v1/log/openings").json()["openings"]] == [0]
+    settings.LOG_DELAY_S = settings.LOG_BATCH_S = 0
+    rows.cast(pool[0], pool[1], "a")
+    publication.publish(at_once=True)
+    log, boards = files(client, tmp_path)
+    lines = client.get("/api/v1/log/exclusions/1.jsonl").content.decode().splitlines()
+    openings = client.get("/api/v1/log/openings").json()["openings"]
+    assert [one["exclusions"] for one in openings] == [len(lines), len(lines), 0]
+    told = [path.read_text() for path in boards[:1]]
+
+    def report(lines: list[str], openings: list[dict[str, Any]]) -> rebuild.Report:
+        return rebuild.check(log.read_text().splitlines(), [json.loads(one) for one in told], (lines, openings))
+
+    assert report(lines, openings).faults == 0
+    assert report(lines[:-1], openings).faults > 0
+    forged = [line.body for line in chain.link(chain.Head(), [_own(line) for line in reversed(lines)])]
+    assert any("committed to other exclusions" in one for one in report(forged, openings).said)
+    assert any("was never sealed so" in one for one in report([], []).said)
+    (tmp_path / "exclusions.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "openings.json").write_text(json.dumps({"openings": openings}))
+    more = ["--exclusions", str(tmp_path / "exclusions.jsonl"), "--openings", str(tmp_path / "openings.json")]
+    code, said = run(log, boards[0], *map(Path, more))
+    assert code == 0 and "exclusions: as 3 publications had committed to" in said, said
+
+
+def _own(line: str) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(line).items() if name not in ("number", "previous")}
+
+
 @pytest.fixture
 def published(client: Client, tmp_path: Path) -> tuple[list[str], list[dict[str, Any]]]:
     election(models=3, votes=40)
@@ -138,7 +170,7 @@ def test_a_log_of_other_votes_in_sound_chain_is_found_by_the_boards_hash(
     published: tuple[list[str], list[dict[str, Any]]],
 ) -> None:
     lines, boards = published
-    entries = [{k: v for k, v in json.loads(line).items() if k not in ("number", "previous")} for line in lines]
+    entries = [_own(line) for line in lines]
     vote = next(entry for entry in entries if entry["kind"] == "vote" and entry["ranked"] and entry["choice"] == "a")
     vote["choice"] = "b"
     forged = [line.body for line in chain.link(chain.Head(), entries)]
