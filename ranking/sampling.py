@@ -27,8 +27,10 @@ def write_weights() -> int:
     with transaction.atomic():
         gone = PairWeight.objects.all() if not rows else PairWeight.objects.exclude(Q(first__in=ids, second__in=ids))
         gone.delete()
-        PairWeight.objects.bulk_create(
-            rows,
+        stored = {(row.first_id, row.second_id): (row.weight, row.sampler) for row in PairWeight.objects.all()}
+        changed = [row for row in rows if stored.get((row.first_id, row.second_id)) != (row.weight, row.sampler)]
+        PairWeight.objects.bulk_create(  # a vote changes the weight of its own pair alone
+            changed,
             batch_size=2000,
             update_conflicts=True,
             unique_fields=["first", "second"],

@@ -81,6 +81,18 @@ def test_rows_follow_who_may_be_drawn() -> None:
     assert sum(weights.values()) == pytest.approx(1) and max(weights.values()) > 0.4  # never asked yet
 
 
+def test_only_rows_that_change_are_written() -> None:
+    ring = sorted(factories.ring(3), key=lambda c: c.id)
+    rows.ballot(ring[0], ring[1], 4, 4)
+    fitting.refit()
+    before = dict(PairWeight.objects.values_list("pk", "updated_at"))
+    rows.ballot(ring[0], ring[2], 1)
+    fitting.refit()
+    after = dict(PairWeight.objects.values_list("pk", "updated_at"))
+    assert set(after) == set(before)
+    assert [pk for pk in after if after[pk] != before[pk]] == [PairWeight.objects.get(first=ring[0], second=ring[2]).pk]
+
+
 def test_the_rows_go_when_the_last_vote_has_gone_for_everybody(settings: object) -> None:
     a, b = factories.ring(2)
     cast = rows.cast(a, b, "a")
