@@ -1,0 +1,119 @@
+"""Which board: the chooser offers what is published and nothing else, and every link of a board keeps to it."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from arena.models import Contestant
+from ranking import choosing, history
+from ranking.boards import Asked, Key
+from ranking.models import BoardSnapshot
+from tests.ranking.pages import publish, text
+
+ALL = [Key("demo"), Key("import:x"), Key("live"), Key("live", "code"), Key("live", "code", True), Key("live", "german")]
+
+
+def offered(key: Key, boards: list[Key] = ALL) -> choosing.Chooser:
+    return choosing.chooser(key, boards, Asked(key.origin, key.category, key.style))
+
+
+def copy(**key: object) -> None:
+    """The published live board as another one."""
+    snapshot = BoardSnapshot.objects.published().filter(origin="live").latest("published_at")
+    fields = {"origin": "live", "board": snapshot.board, "votes": 7, "seed": 7, "published_at": snapshot.published_at}
+    history.keep(BoardSnapshot.objects.create(**(fields | key)))
+
+
+def test_only_what_there_is_can_be_chosen() -> None:
+    alone = offered(Key("live"), [Key("live")])
+    assert (alone.origins, alone.categories, alone.style) == ([], [], None)
+    live = offered(Key("live"))
+    assert [one.value for one in live.origins] == ["live", "demo", "import:x"]
+    assert [one.label for one in live.origins] == ["Votes of this site", "Synthetic demo", "Imported: x"]
+    assert [(one.value, one.label) for one in live.categories] == [
+        ("", "All prompts"),
+        ("code", "Coding"),
+        ("german", "German"),
+    ]
+    assert live.style is None and offered(Key("live", "code")).style is False
+    assert offered(Key("live", "code", True)).style is True
+    assert offered(Key("demo")).categories == []
+    assert [one.value for one in offered(Key("live", "code")).categories if one.selected] == ["code"]
+
+
+def test_a_category_of_another_version_is_named_as_it_is_stored() -> None:
+    assert choosing.category("brand_new") == "brand_new"
+
+
+def test_the_address_holds_only_what_differs_from_the_usual() -> None:
+    assert choosing.parts(Asked()) == {}
+    assert choosing.parts(Asked("live", "code", "on")) == {"origin": "live", "category": "code", "style": "on"}
+
+
+@pytest.mark.django_db
+def test_every_link_of_a_board_leads_to_the_same_board(client: Client) -> None:
+    publish((40, 10), (30, 20))
+    copy(category="german", controlled=True)
+    asked = "category=german&amp;style=on"
+    page = text(client, "/leaderboard?category=german&style=on&q=model&sort=votes")
+    links = [link for link in re.findall(r'href="([^"]*)"', page) if re.match(r"\?|/leaderboard[?./]", link)]
+    kept = [link for link in links if asked in link]
+    assert len(kept) == len(links) >= 9, set(links) - set(kept)
+    assert client.get("/leaderboard?category=german&style=on").context["board"].key == Key("live", "german", True)
+    assert client.get("/leaderboard.json?category=german&style=on").json()["category"] == "german"
+
+
+@pytest.mark.django_db
+def test_a_board_that_is_not_there_says_so_and_an_unpublished_one_is_not_there(client: Client) -> None:
+    publish((40, 10))
+    copy(category="german")
+    BoardSnapshot.objects.filter(category="german").update(published_at=None)
+    assert "No votes yet" in text(client, "/leaderboard?category=german")
+    assert 'name="category"' not in text(client, "/leaderboard")
+    assert client.get("/leaderboard.json?category=german").status_code == 404
+
+
+@pytest.mark.django_db
+def test_columns_without_a_figure_are_left_out_and_come_with_the_first(client: Client) -> None:
+    models = publish((40, 10), (30, 20))
+    assert "Price" not in [one.label for one in _headings(client)]
+    Contestant.objects.filter(pk=models[0].pk).update(price_in="2", price_out="6", organisation="Zeta", licence="MIT")
+    Contestant.objects.filter(pk=models[1].pk).update(price_in="1", price_out="2", organisation="Acme")
+    assert "Price" in [one.label for one in _headings(client)]
+    assert _names(client, "sort=price") == [models[1].name, models[0].name, models[2].name]
+    assert _names(client, "sort=organisation")[0] == models[1].name
+    assert _names(client, "sort=licence")[0] == models[0].name
+    assert "2 / 6" in text(client, "/leaderboard")
+
+
+def _headings(client: Client) -> list:
+    context = client.get("/leaderboard").context
+    return context["listing"].headings(context["board"])
+
+
+def _names(client: Client, query: str) -> list[str]:
+    return [row.name for row, _bar in client.get(f"/leaderboard?{query}").context["rows"]]
+
+
+@pytest.mark.django_db
+def test_a_models_page_shows_it_on_each_board_and_over_time(client: Client) -> None:
+    models = publish((40, 10), (30, 20))
+    address = f"/models/{models[0].slug}/"
+    assert "On each board" not in text(client, address) and "Ratings over time" not in text(client, address)
+    publish((4, 1), models=models[:2])
+    copy(category="german")
+    copy(controlled=True)
+    page = text(client, address)
+    assert "On each board" in page and "German" in page and "All prompts · style control" in page
+    assert 'class="plot-all history"' in page and "category=german" in page
+
+
+@pytest.mark.django_db
+def test_an_imported_model_has_a_page_once_its_board_is_public(client: Client) -> None:
+    models = publish((40, 10), origin="import:x")
+    Contestant.objects.update(imported=True)
+    page = text(client, f"/models/{models[0].slug}/")
+    assert "Imported votes come without times." in page and "40 won" in page and "origin=import%3Ax" in page
+    BoardSnapshot.objects.all().delete()
+    assert client.get(f"/models/{models[0].slug}/").status_code == 404
