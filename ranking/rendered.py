@@ -4,7 +4,7 @@ What a page is made from is read anew at each request (`published.shown`: three 
 the end of a codename shows at once in every process; only the work of turning it into HTML is saved.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.utils.translation import get_language
 
 from arena.models import Contestant
 from ranking import choosing, history, ledger_page, listing, published, sure
-from ranking.boards import Asked, Key
+from ranking.boards import OFF, OVERALL, Asked, Key
 from ranking.choosing import Chooser
 from ranking.listing import Listing
 from ranking.plots import distribution, intervals, matrices, price
@@ -32,6 +32,7 @@ class Figures:
     """`rows` with their interval bars as HTML, in the order asked for; `html` holds them and what they say."""
 
     board: Board
+    asked: Asked
     chooser: Chooser
     rows: list[tuple[Row, SafeString]]
     html: SafeString
@@ -49,8 +50,16 @@ class Page:
 
 def figures(listing: Listing) -> Figures | None:
     """The board asked for in the active language, None when there is none."""
-    state = published.shown(listing.asked)
-    return _figures(state, listing, get_language()) if state else None
+    state, asked = _nearest(listing.asked)
+    return _figures(state, replace(listing, asked=asked), get_language()) if state else None
+
+
+def _nearest(asked: Asked) -> tuple[Shown | None, Asked]:
+    """What is shown of the board asked for; where there is none, of that category without style control, or of all prompts."""
+    for other in (asked, replace(asked, style=OFF), replace(asked, style=OFF, category=OVERALL)):
+        if state := published.shown(other):
+            return state, other
+    return None, asked
 
 
 @lru_cache(maxsize=KEPT)
@@ -65,11 +74,11 @@ def _figures(state: Shown, wanted: Listing, language: str | None) -> Figures | N
     context |= {"headings": wanted.headings(board), "columns": listing.columns(board)}
     context |= {"sentences": sure.sentences(board), "missing": sure.missing(board)}
     html = render_to_string("ranking/figures.html", context)
-    return Figures(board, chooser, rows, html, Contestant.objects.under_codename().count())
+    return Figures(board, wanted.asked, chooser, rows, html, Contestant.objects.under_codename().count())
 
 
 def plots(asked: Asked) -> Page | None:
-    state = published.shown(asked)
+    state, asked = _nearest(asked)
     return _plots(state, asked, get_language()) if state else None
 
 

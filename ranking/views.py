@@ -42,7 +42,7 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
     figures = rendered.figures(listing)
     context: dict[str, Any] = {"listing": listing, "may_wipe": _may_wipe(request), "figures": figures}
     if figures:
-        context |= {"board": figures.board, "rows": figures.rows}
+        context |= {"board": figures.board, "rows": figures.rows, "missed": figures.asked != listing.asked}
     return render(request, "ranking/leaderboard.html", context)
 
 

@@ -11,7 +11,9 @@ from playwright.sync_api import expect
 
 from arena.embedded import paths
 from arena.models import Contestant
+from ranking.models import BoardSnapshot
 from tests.e2e.person import PATIENCE_MS, Person
+from tests.e2e.test_ops import sign_in
 from tests.ranking import rows
 from tests.stack import Stack
 
@@ -36,14 +38,33 @@ def publish(stack: Stack, wins: int = 6) -> list[str]:
     return addresses
 
 
+def offer(stack: Stack) -> None:
+    """The live board also as a category and with style control, so that there is something to choose."""
+    with stack.orm():
+        newest = BoardSnapshot.objects.published().filter(origin="live", category="", controlled=False)
+        snapshot = newest.latest("published_at")
+        fields = {"origin": "live", "board": snapshot.board, "seed": 7, "published_at": snapshot.published_at}
+        for key in ({"category": "german", "votes": 111}, {"controlled": True, "votes": 222}):
+            BoardSnapshot.objects.filter(**{"category": "", "controlled": False} | key | {"origin": "live"}).delete()
+            BoardSnapshot.objects.create(**(fields | key))
+
+
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (375, "light"), (375, "dark")])
 def test_board_pages_are_accessible_and_fit(newcomer: NewPerson, stack: Stack, width: int, theme: str) -> None:
     addresses = publish(stack)
+    offer(stack)
     person = newcomer(width=width, theme=theme)
-    for address in ("/leaderboard", "/leaderboard?q=zzz", addresses[0], "/methodology"):
+    pages = (
+        "/leaderboard",
+        "/leaderboard?q=zzz",
+        "/leaderboard?style=on",
+        "/leaderboard/plots",
+        "/leaderboard/sampling",
+    )
+    for address in (*pages, addresses[0], "/methodology"):
         person.page.goto(address)
-        if address == "/leaderboard":
-            person.page.click("summary")
+        for summary in person.page.locator("main summary").all():
+            summary.click()
         assert person.violations() == [], address
         assert person.page.evaluate("document.documentElement.scrollWidth") <= width, address
 
@@ -60,6 +81,85 @@ def test_search_sort_and_a_model_page_work_without_javascript(newcomer: NewPerso
     expect(page.locator("table.board tbody tr")).to_have_count(1)
     page.click("table.board td.model a")
     expect(page.locator("h1")).to_contain_text("Pirate")
+
+
+def test_boards_are_chosen_without_javascript_and_every_view_keeps_to_them(newcomer: NewPerson, stack: Stack) -> None:
+    publish(stack)
+    offer(stack)
+    page = newcomer(java_script_enabled=False).page
+    page.goto("/leaderboard")
+    page.select_option("[name=category]", "german")
+    page.select_option("[name=sort]", "votes")
+    page.click("text=Show")
+    assert "category=german" in page.url and "sort=votes" in page.url
+    expect(page.locator(".board-head p")).to_contain_text("111 votes")
+    expect(page.locator("th[aria-sort=descending]")).to_have_text("Votes")
+    page.click(".tabs >> text=Plots")
+    expect(page.locator("[name=category]")).to_have_value("german")
+    page.select_option("[name=category]", "")
+    page.click("text=Show")
+    page.check("[name=style]")
+    page.click("text=Show")
+    expect(page.locator(".board-head p")).to_contain_text("222 votes")
+    page.click(".tabs >> text=Table")
+    expect(page.locator("[name=style]")).to_be_checked()
+    page.uncheck("[name=style]")
+    page.click("text=Show")
+    expect(page.locator(".board-head p")).not_to_contain_text("222 votes")
+
+
+def test_every_column_sorts_both_ways_and_a_phone_has_a_list_for_it(newcomer: NewPerson, stack: Stack) -> None:
+    publish(stack)
+    page = newcomer().page
+    page.goto("/leaderboard")
+    for label in page.locator("table.board th a").all_text_contents():
+        page.click(f"table.board th a >> text='{label}'")
+        first = page.locator("th[aria-sort]").get_attribute("aria-sort")
+        page.click(f"table.board th a >> text='{label}'")
+        assert {first, page.locator("th[aria-sort]").get_attribute("aria-sort")} == {"ascending", "descending"}, label
+    phone = newcomer(width=375).page
+    phone.goto("/leaderboard")
+    expect(phone.locator("table.board thead")).to_be_hidden()
+    phone.select_option("[name=sort]", "model")
+    phone.click("text=Show")
+    names = phone.locator("table.board td.model a").all_text_contents()
+    assert names == sorted(names, key=str.casefold) and len(names) > 2
+    assert (
+        phone.locator("table.board td.more").first.evaluate("node => getComputedStyle(node, '::before').content")
+        != "none"
+    )
+
+
+def test_the_files_are_those_of_the_shown_board(newcomer: NewPerson, stack: Stack) -> None:
+    publish(stack)
+    offer(stack)
+    page = newcomer().page
+    page.goto("/leaderboard?category=german")
+    for label, ending in (("CSV", ".csv"), ("JSON", ".json")):
+        with page.expect_download() as loaded:
+            page.click(f"a[download] >> text={label}")
+        assert loaded.value.suggested_filename.startswith("agon-board-live-german-")
+        assert loaded.value.suggested_filename.endswith(ending)
+
+
+def test_an_operator_plans_votes(newcomer: NewPerson, stack: Stack) -> None:
+    publish(stack)
+    for width, theme, scripts in ((1280, "light", True), (375, "dark", True), (1280, "light", False)):
+        person = newcomer(width=width, theme=theme, java_script_enabled=scripts)
+        sign_in(person, stack)
+        person.page.goto("/ops")
+        person.page.click("text=Votes still needed")
+        rows_shown = person.page.locator("table.plans tbody tr")
+        all_pairs = rows_shown.count()
+        assert all_pairs >= 2
+        person.page.select_option("[name=power]", "95")
+        person.page.select_option("[name=pair]", "1")
+        person.page.click("button >> text=Plan")
+        expect(rows_shown).to_have_count(1)
+        expect(person.page.locator("[name=power]")).to_have_value("95")
+        assert person.page.evaluate("document.documentElement.scrollWidth") <= width
+        if scripts:
+            assert person.violations() == []
 
 
 def test_an_open_board_hears_of_new_figures(newcomer: NewPerson, stack: Stack) -> None:
