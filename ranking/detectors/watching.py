@@ -49,7 +49,7 @@ class Rules:
     windows: tuple[float, ...] = (1.0, 7.0, 28.0)  # days
     young: int = 20  # votes: below, a voter is judged together with others
     least: int = 4  # votes before anything is judged
-    history: int = 1000  # counted votes before anything is judged by them
+    history: int = 1000  # battles of the average model before anything is judged by them
     duplicates: int = 10
     share: float = 0.02
     prefix_share: float = 0.05
@@ -92,7 +92,7 @@ def examine(history: History, votes: Votes, rules: Rules, now: float, first_shar
     """Findings about what `fresh` votes have a part in. `history` holds all counted votes, these among them."""
     case, found = _Case(history, votes, rules, ~votes.counted, now, first_share), []
     steps: list[Callable[[_Case], Iterator[Finding]]] = [_haste, _duplicates]
-    if history.ended.sum() / 2 >= rules.history:
+    if history.battles.sum() >= rules.history * max(1, history.size):
         steps += [_voters, _groups, _swarms]
     for step in [*steps, _caps]:
         for finding in step(case):

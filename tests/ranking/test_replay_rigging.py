@@ -13,13 +13,13 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_table_of_the_live_board() -> None:
-    town = Town.of(size=5, past=150)
+    town = Town.of(size=5, past=250)
     town.cast([one for person in visitors(20) for one in town.votes(person, 3)])
     before = VoteEvent.objects.count()
     out = StringIO()
     call_command("replay_rigging", votes=200, target=town.contestants[4].slug, stdout=out)
     head, names, *lines = out.getvalue().splitlines()
-    assert head.startswith("1560 live votes, 200 rigged ones") and "without" in names
+    assert head.startswith("2560 live votes, 200 rigged ones") and "without" in names
     assert len(lines) == 28
     row = next(line for line in lines if line.startswith("t-abstain") and "1 visitor" in line and "1,000" not in line)
     rank, without, defended, flagged, honest = row.split()[-5:]

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from arena import voiding
 from arena.clock import now
@@ -201,7 +203,7 @@ def test_one_persons_part_in_a_model_is_capped(town: Town, queued: list[str], se
 
 
 def test_nobody_is_judged_by_a_history_of_nothing(queued: list[str]) -> None:
-    town = Town.of(size=3, past=10)
+    town = Town.of(size=3, past=400)  # 800 battles each
     [rigger] = visitors(1)
     town.cast(town.votes(rigger, 30, target=2))
     assert watch.run() == 0 and not Suspicion.objects.exists()
@@ -241,3 +243,37 @@ def test_what_was_voided_is_no_business_of_the_watch(town: Town, queued: list[st
 def test_the_web_process_could_import_it_without_numpy(module: str) -> None:
     code = f"import sys, django; django.setup(); import {module}; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("bot", ["a", "b", "tie", "random", "anti-strong", "fan"])
+def test_bots_are_flagged_within_120_votes(town: Town, queued: list[str], bot: str) -> None:
+    """S16."""
+    [program] = visitors(1)
+    said = town.votes(program, 120)
+    for one in said:
+        weaker = "a" if town.theta[one.a] < town.theta[one.b] else "b"
+        fan = "a" if one.a == 5 else "b" if one.b == 5 else one.choice
+        drawn = str(town.rng.choice(("a", "b", "tie")))
+        one.choice = {"random": drawn, "anti-strong": weaker, "fan": fan}.get(bot, bot)
+    town.cast(said)
+    assert watch.run() == 120
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_watch_steps_aside(queued: list[str]) -> None:
+    made = rows.contestants(2)
+    rows.cast(made[0], made[1], "a")
+
+    def run() -> int:
+        try:
+            return Vote.objects.filter(watched=False).count() + watch.run()
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        assert watch._alone()
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(run).result() == 1
+        assert Vote.objects.filter(watched=False).count() == 1, "it has looked at nothing"
+    watch.run()
+    assert not Vote.objects.filter(watched=False).exists()

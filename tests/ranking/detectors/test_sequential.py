@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from ranking.detectors import sequential
+from ranking.detectors.watching import Rules
+from tests.ranking.detectors import voters
 from tests.ranking.detectors.voters import World, crowd
 
 PUBLISHED = {  # residual z at 50 and at 100 votes; 300 voters a cell
@@ -65,3 +67,10 @@ def test_a_busy_honest_voter_keeps_every_vote() -> None:
         sequential.judge(w.history, w.voter("honest", 2000)) for w in (World.of(31), World.of(32), World.of(33))
     ]
     assert not any(verdict.flagged for verdict in verdicts)
+
+
+def test_the_least_history_keeps_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board that has just enough votes to judge by: 1,000 battles of the average model."""
+    monkeypatch.setattr(voters, "PAST", round(Rules().history / (voters.SIZE - 1)))
+    found = [sequential.judge(w.history, b).flagged for w, b in crowd("honest", 400, votes=200, seed=5)]
+    assert np.mean(found) <= sequential.ALPHA
