@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from ranking import board_format
+from ranking import board_format, pair_tables
 from ranking.published import Board, Row
 
 FORMATS = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
@@ -56,7 +56,7 @@ def as_json(board: Board) -> dict[str, Any]:
         "figures": {name: _plain(getattr(board.figures, name)) for name in board_format.FIGURES},
         "why": board.figures.why,
         "models": [_model(row) for row in board.rows],
-        "pairs": board.pairs,
+        "pairs": pair_tables.as_json(board.pairs),
     }
 
 

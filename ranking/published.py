@@ -4,7 +4,7 @@ Nothing of a contestant under a codename passes through here but the codename, i
 filters, downloads and plots all work on these rows, so that none of them can tell what the page hides.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from django.db.models import OuterRef, Subquery
 from arena import clock
 from arena.models import Contestant, ContestantRevision
 from arena.models.contestants import Visibility
-from ranking import board_format, boards
+from ranking import board_format, boards, pair_tables
 from ranking.board_format import Ends
 from ranking.boards import Asked, Key
 from ranking.models import BoardSnapshot
@@ -99,7 +99,8 @@ class Row(Standing):
 class Board:
     """A published board. `rows` in its own order: by rank, then rating; models without a rating last.
 
-    `figures` are those of the board as a whole (position, ties, claims ...); a place in them is a position in `rows`.
+    `figures` are those of the board as a whole (position, ties, claims ...); a place in them is a position in `rows`. The models
+    are in `rows` alone, and `pairs` are read apart, so that a process can keep many boards.
     """
 
     snapshot: UUID
@@ -129,7 +130,8 @@ class Board:
 
     @property
     def pairs(self) -> dict[str, Any]:
-        return self.figures.pairs
+        """Tables of row against column; read when they are asked for. Raises Http404 for a board that has just been removed."""
+        return self.figures.pairs or pair_tables.of(self.snapshot)
 
     @property
     def demo(self) -> bool:
@@ -218,7 +220,7 @@ def board_of(snapshot: BoardSnapshot) -> Board:
         fitted_at=snapshot.fitted_at,
         published_at=snapshot.published_at or snapshot.fitted_at,
         rows=tuple(_row(place, model, contestants, measured) for place, model in enumerate(figures.models)),
-        figures=figures,
+        figures=replace(figures, models=[], pairs={}),
         **beside,
     )
 

@@ -171,6 +171,8 @@ def test_pages_take_few_queries_however_many_models(
         client.get("/leaderboard")
     with django_assert_num_queries(3):  # then only what says that nothing has changed
         client.get("/leaderboard")
+    with django_assert_num_queries(4):  # and the tables of pairs, once
+        client.get("/leaderboard.json")
     with django_assert_num_queries(3):
         client.get("/leaderboard.json")
     with django_assert_num_queries(8):  # and the contestant, its revision, its adapters, its other boards and its past
