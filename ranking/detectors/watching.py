@@ -49,6 +49,7 @@ class Rules:
     windows: tuple[float, ...] = (1.0, 7.0, 28.0)  # days
     young: int = 20  # votes: below, a voter is judged together with others
     least: int = 4  # votes before anything is judged
+    known: int = 300  # battles of a model before its ballots are judged
     history: int = 1000  # battles of the average model before anything is judged by them
     duplicates: int = 10
     share: float = 0.02
@@ -119,7 +120,8 @@ def _voters(case: _Case) -> Iterator[Finding]:
     votes = case.votes
     for code, rows in _subjects(votes.voter, votes.fresh, np.ones(len(votes), bool), case.rules.least):
         others = case.history.without(votes.ballots.take(rows[votes.counted[rows]]))
-        verdict = sequential.judge(others, votes.ballots.take(rows), case.rules.alpha, case.share)
+        ballots = votes.ballots.take(rows)
+        verdict = sequential.judge(others, _known(others, ballots, case.rules), case.rules.alpha, case.share)
         if verdict.flagged:
             yield _finding(verdict, rows, "voter", code)
 
@@ -130,8 +132,9 @@ def _groups(case: _Case) -> Iterator[Finding]:
         for code, rows in _subjects(codes, votes.fresh, young & ~case.out, 2 * case.rules.least):
             if len(np.unique(votes.voter[rows])) < 2:
                 continue
-            ballots = votes.ballots.take(rows)
-            verdict = sequential.judge(case.history.without(ballots), ballots, case.rules.group_alpha, case.share)
+            others = case.history.without(votes.ballots.take(rows))
+            ballots = _known(others, votes.ballots.take(rows), case.rules)
+            verdict = sequential.judge(others, ballots, case.rules.group_alpha, case.share)
             if verdict.flagged:
                 yield _finding(verdict, rows, kind, code)
 
@@ -139,10 +142,13 @@ def _groups(case: _Case) -> Iterator[Finding]:
 def _swarms(case: _Case) -> Iterator[Finding]:
     rules, young = case.rules, case.young
     for days in rules.windows:
-        rows = np.flatnonzero(young & ~case.out & (case.votes.at > case.now - days * DAY_S))
-        ballots = case.votes.ballots.take(rows)
+        inside = ~case.out & (case.votes.at > case.now - days * DAY_S)
+        rows = np.flatnonzero(young & inside)
+        ballots, regular = case.votes.ballots.take(rows), case.votes.ballots.take(~young & inside)
+        others = case.history.without(ballots.then(regular))
         alpha = rules.swarm_alpha / len(rules.windows)
-        _taken, campaigns = swarm.quarantine(case.history.without(ballots), ballots, alpha, rules.heterogeneity)
+        judged = (_known(others, ballots, rules), _known(others, regular, rules))
+        _taken, campaigns = swarm.quarantine(others, *judged, alpha, rules.heterogeneity)
         for campaign in campaigns:
             its = rows[(ballots.a == campaign.model) | (ballots.b == campaign.model)]
             way = "promote" if campaign.z > 0 else "demote"
@@ -157,6 +163,12 @@ def _caps(case: _Case) -> Iterator[Finding]:
         capped = kept[influence.excess(ballots, codes[kept], battles, share, rules.share_least)]
         for code in np.unique(codes[capped]):
             yield Finding("cap", capped[codes[capped] == code], kind, int(code), statistic=share)
+
+
+def _known(history: History, ballots: Ballots, rules: Rules) -> Ballots:
+    """Those between models that others have told enough about; a new model is nobody's campaign."""
+    enough = history.battles.sum(axis=1) >= rules.known
+    return ballots.take(enough[ballots.a] & enough[ballots.b])
 
 
 def _subjects(codes: Ints, fresh: Bools, among: Bools, least: int) -> Iterator[tuple[int, Ints]]:

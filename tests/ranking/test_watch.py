@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -207,6 +208,18 @@ def test_nobody_is_judged_by_a_history_of_nothing(queued: list[str]) -> None:
     [rigger] = visitors(1)
     town.cast(town.votes(rigger, 30, target=2))
     assert watch.run() == 0 and not Suspicion.objects.exists()
+
+
+def test_a_new_model_is_nobodys_campaign(town: Town, queued: list[str]) -> None:
+    """Twice as strong as the best, and everybody says so, the newcomers in a crowd, and two regulars often."""
+    town.contestants += rows.contestants(1)
+    town.theta = np.append(town.theta, 2.5)
+    said = [one for person in visitors(150) for one in town.votes(person, 2)]
+    said += [Said(6, n % 6, town.honest(6, n % 6), person) for person in visitors(2) for n in range(20)]
+    town.cast(said)
+    watch.run()
+    assert len(flagged()) <= 0.05 * len(said)
+    assert not Suspicion.objects.filter(contestant=town.contestants[6]).exists()
 
 
 def test_honest_crowds_are_left_alone(town: Town, queued: list[str]) -> None:

@@ -7,6 +7,8 @@ from ranking.detectors import swarm
 from ranking.detectors.history import A_WON, B_WON, Ballots
 from tests.ranking.detectors.voters import SIZE, World
 
+NOBODY = Ballots.of([], [], [])
+
 
 def joined(*parts: Ballots) -> Ballots:
     return Ballots.of(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("a", "b", "outcome")))
@@ -14,7 +16,9 @@ def joined(*parts: Ballots) -> Ballots:
 
 def test_honest_newcomers_are_left_alone() -> None:
     found = [
-        swarm.quarantine(w.history, w.voter("honest", n)) for n in (10, 300, 3000) for w in map(World.of, range(40))
+        swarm.quarantine(w.history, w.voter("honest", n), NOBODY)
+        for n in (10, 300, 3000)
+        for w in map(World.of, range(40))
     ]
     assert sum(bool(campaigns) for _out, campaigns in found) == 0  # nominal: 120 windows x .001
 
@@ -23,7 +27,9 @@ def test_newcomers_may_differ_honestly() -> None:
     """Every fifth newcomer votes at random: a difference of people, which the heterogeneity allows for."""
     for seed in range(20):
         world = World.of(seed)
-        assert not swarm.quarantine(world.history, joined(world.voter("honest", 1600), world.voter("random", 400)))[1]
+        assert not swarm.quarantine(
+            world.history, joined(world.voter("honest", 1600), world.voter("random", 400)), NOBODY
+        )[1]
 
 
 @pytest.mark.parametrize("campaign", [150, 400, 1000])
@@ -32,7 +38,7 @@ def test_a_campaign_is_named_and_taken_out_in_both_directions(campaign: int) -> 
     target = int(world.theta.argmin())
     honest, bought = world.voter("honest", 2000), world.voter("only", campaign)
     ballots = joined(honest, bought)
-    out, found = swarm.quarantine(world.history, ballots)
+    out, found = swarm.quarantine(world.history, ballots, NOBODY)
     assert (found[0].model, found[0].z > 0) == (target, True)
     assert out[2000:].mean() > 0.99
     with_target = (ballots.a == target) | (ballots.b == target)
@@ -48,10 +54,29 @@ def test_a_campaign_against_one_is_seen_too() -> None:
     mine = (bought.a == victim) | (bought.b == victim)
     lost = np.where(bought.a == victim, B_WON, A_WON)
     ballots = joined(world.voter("honest", 200), Ballots.of(bought.a, bought.b, np.where(mine, lost, bought.outcome)))
-    out, found = swarm.quarantine(world.history, ballots)
+    out, found = swarm.quarantine(world.history, ballots, NOBODY)
     assert found and found[0].model == victim and found[0].z < 0 and out.any()
 
 
 def test_an_empty_window() -> None:
-    out, found = swarm.quarantine(World.of(1).history, Ballots.of([], [], []))
+    out, found = swarm.quarantine(World.of(1).history, NOBODY, NOBODY)
     assert len(out) == 0 and found == []
+
+
+@pytest.mark.parametrize(("regulars", "better"), [(True, 0.8), (False, 3.0)])
+def test_a_model_that_has_become_better_for_everybody_is_no_campaign(regulars: bool, better: float) -> None:
+    """Where regulars vote, too, they say so. Where only newcomers do, nothing tells a new version from a campaign: it is seen."""
+    seen = 0
+    for seed in range(10):
+        world = World.of(seed)
+        world.theta[world.theta.argmin()] += better
+        others = world.voter("honest", 3000) if regulars else NOBODY
+        seen += bool(swarm.quarantine(world.history, world.voter("honest", 3000), others)[1])
+    assert seen == 0 if regulars else seen >= 8
+
+
+def test_regulars_do_not_hide_a_campaign() -> None:
+    world = World.of(5)
+    ballots = joined(world.voter("honest", 1000), world.voter("only", 300))
+    out, found = swarm.quarantine(world.history, ballots, world.voter("honest", 2000))
+    assert found[0].model == int(world.theta.argmin()) and out[1000:].all()
