@@ -100,10 +100,16 @@ def public_fits(origin: str) -> list[BoardSnapshot]:
 def _public_fit(key: Key) -> BoardSnapshot | None:
     """A board whose published snapshot is of the public log's state stays, although there may be a later fit of it: publishing
     that one would tell that something was excluded and taken back in between."""
-    fit(key)  # most often the public counts are the same, and this is the fit that is published
-    read = reading.read(key, public=True)
+    fit(key)
     boards = BoardSnapshot.objects.filter(**key.columns).order_by("-fitted_at", "-id")
     shown = boards.published().order_by("-published_at", "-id").first()
+    last = _fits(key).first()
+    if last and not reading.withheld(key.origin):  # most often the public counts are the same, and the fit is published
+        if shown and shown.board["fingerprint"] == last.board["fingerprint"]:
+            return None
+        if last.published_at is None:
+            return last
+    read = reading.read(key, public=True)
     if (shown.board["fingerprint"] == read.fingerprint) if shown else not read.votes:
         return None
     known = boards.filter(published_at=None, board__fingerprint=read.fingerprint).first()

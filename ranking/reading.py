@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count
 
 from arena.models import VoteEvent
@@ -42,20 +43,45 @@ class Read:
 
 
 def marker(key: Key) -> list[Any]:
-    """A cheap sign of change: the same marker is the same board. Counts are a function of the set of absorbed events, of which
-    none is taken away but by a wipe, which takes the boards, too. What changes in place says so: labels of an import, and the
-    version of style rows."""
-    absorbed = VoteEvent.objects.filter(origin=key.origin, absorbed=True).count()
+    """A cheap sign of change: with the same marker the board is not read. Counts are a function of the set of absorbed events, of
+    which none is taken away but by a wipe, which takes the boards, too; a category has the digest of its cells instead, so that
+    votes of other categories do not count. What changes in place says so: labels of an import, and the version of style rows."""
     styles = VoteStyle.objects.filter(event__origin=key.origin).order_by("version").values_list("version")
     styled = [list(row) for row in styles.annotate(n=Count("pk"))] if key.controlled else []
     relabelled = VoteImport.objects.filter(slug=key.origin.removeprefix(IMPORT)).values_list("relabelled", flat=True)
     imported = relabelled.first() if key.imported else None
     bounds = [settings.BOARD_REPLICATES, settings.STREAM_VOTES, settings.THIN_VOTES]
-    return [method.VERSION, *bounds, absorbed, styled, imported]
+    return [method.VERSION, *bounds, *_counted(key), styled, imported]
+
+
+DIGEST = """
+SELECT coalesce(sum(count), 0), coalesce(sum(count * hashtextextended(
+  concat_ws(' ', first_id, second_id, first_was_a, outcome), 0)::numeric), 0)::text
+FROM ranking_paircount WHERE origin = %s AND category = %s
+"""
+
+
+def _counted(key: Key) -> list[Any]:
+    """How many events; of a category its votes and a sum of the hashes of its cells, of a thin one also of all cells.
+
+    A category whose votes change hands within one run, cell by cell, keeps the errors by judge of the run before.
+    """
+    if not key.category:
+        return [VoteEvent.objects.filter(origin=key.origin, absorbed=True).count()]
+    votes, digest = _digest(key.origin, key.category)
+    thin = votes < settings.THIN_VOTES and not key.controlled
+    return [votes, digest, *(_digest(key.origin, "") if thin else ())]
+
+
+def _digest(origin: str, category: str) -> tuple[int, str]:
+    with connection.cursor() as cursor:
+        cursor.execute(DIGEST, [origin, category])
+        votes, digest = cursor.fetchone()
+    return int(votes), digest
 
 
 def read(key: Key, public: bool = False) -> Read:
-    hidden = _withheld(key.origin) if public else []
+    hidden = withheld(key.origin) if public else []
     return _rows_with_style(key, hidden) if key.controlled else _counts(key, hidden)
 
 
@@ -146,7 +172,7 @@ def _print(rows: Any, columns: "dict[str, Any] | None") -> str:
     return digest.hexdigest()
 
 
-def _withheld(origin: str) -> list[UUID]:
+def withheld(origin: str) -> list[UUID]:
     """Sealed exclusions that the public log does not hold yet."""
     waiting = WithheldEntry.objects.filter(released_at=None, event__origin=origin)
     return list(waiting.values_list("event_id", flat=True))

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from arena.models import Contestant, VoteEvent
@@ -89,6 +90,55 @@ def test_a_category_that_loses_its_votes_is_fitted_on() -> None:
         rows.follow(vote, "recategorise", categories=["code"])
     fitting.refit()
     assert newest(ENGLISH).votes == 7 and not BoardSnapshot.objects.filter(**CODE.columns).exists()
+
+
+def test_votes_of_other_categories_read_no_category(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = rows.contestants(2)
+    ballots(pair, 24, categories=["en"])
+    fitting.refit()
+    read, seen = reading.read, []
+    monkeypatch.setattr(reading, "read", lambda key, **how: seen.append(key) or read(key, **how))
+    ballots(pair, 6)
+    fitting.refit()
+    assert seen == [LIVE]
+    ballots(pair, 6, categories=["en"])
+    fitting.refit()
+    assert seen == [LIVE, LIVE, ENGLISH]
+
+
+def test_what_nobody_excluded_is_published_without_reading_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = rows.contestants(2)
+    ballots(pair, 24, categories=["en"])
+    fitting.refit()
+    ballots(pair, 6, categories=["en"])
+    fitting.refit()
+    monkeypatch.setattr(reading, "read", lambda key, **how: 1 / 0)
+    assert sorted(snapshot.category for snapshot in publication.publish(at_once=True)) == ["", "en"]
+    assert publication.publish(at_once=True) == [] and not BoardTrouble.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refit_whose_connection_is_killed_leaves_the_last_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = rows.contestants(2)
+    ballots(pair, 24)
+    fitting.refit()
+    before = list(BoardSnapshot.objects.values_list("pk", flat=True))
+    ballots(pair, 6)
+    store = fitting.store
+
+    def killed(*given: object, **more: object) -> BoardSnapshot:
+        store(*given, **more)  # type: ignore[arg-type]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        raise AssertionError("unreachable")
+
+    monkeypatch.setattr(fitting, "store", killed)
+    fitting.refit()
+    assert list(BoardSnapshot.objects.values_list("pk", flat=True)) == before
+    assert newest(LIVE).votes == 24 and "terminat" in BoardTrouble.objects.get().error
+    monkeypatch.setattr(fitting, "store", store)
+    fitting.refit()
+    assert newest(LIVE).votes == 30 and not BoardTrouble.objects.exists()
 
 
 def test_judges_alone_change_the_board() -> None:
