@@ -198,7 +198,7 @@ def current(asked: Asked = boards.DEFAULT) -> Board | None:
 def board_as(state: Shown) -> Board | None:
     """None for a snapshot that has just been removed."""
     snapshot = BoardSnapshot.objects.filter(pk=state.snapshot).first()
-    return board_of(snapshot) if snapshot else None
+    return replace(board_of(snapshot), planning=None) if snapshot else None
 
 
 _ADAPTER = ContestantRevision.objects.filter(contestant=OuterRef("pk"), current=True).values("adapter_id")[:1]

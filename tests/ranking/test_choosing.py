@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from arena.models import Contestant
-from ranking import choosing, history
+from ranking import choosing, history, published
 from ranking.boards import Asked, Key
 from ranking.models import BoardSnapshot
 from tests.ranking.pages import publish, text
@@ -97,8 +97,9 @@ def test_columns_without_a_figure_are_left_out_and_come_with_the_first(client: C
 
 
 def _headings(client: Client) -> list:
-    context = client.get("/leaderboard").context
-    return context["listing"].headings(context["board"])
+    board = published.current()
+    assert board
+    return client.get("/leaderboard").context["listing"].headings(board)
 
 
 def _names(client: Client, query: str) -> list[str]:

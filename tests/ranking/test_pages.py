@@ -6,14 +6,17 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from arena import clock
 from arena.models import Contestant, SiteConfig, contestants
 from ranking import published, rendered
+from ranking.boards import Asked
 from ranking.estimators.bootstrap import multinomial, percentiles
 from ranking.estimators.bradley_terry import fit, to_rating
+from ranking.listing import Listing
 from ranking.models import BoardSnapshot
 from tests.ranking import rows
 from tests.ranking.estimators.simulated import pairs_of
@@ -235,3 +238,19 @@ def test_a_browser_that_has_the_board_gets_it_again_only_when_it_has_changed(cli
     changed = client.get("/leaderboard", headers={"If-None-Match": etag})
     assert changed.status_code == 200 and changed["ETag"] != etag
     assert client.get("/leaderboard?sort=votes", headers={"If-None-Match": etag}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_what_is_kept_of_a_page_holds_no_tables(client: Client) -> None:
+    """Dozens of pages are kept, of boards that may be gone: each holds its HTML and rows, not the pairs of all models."""
+    publish(*[(12, 9)] * 11)
+    kept = [rendered.figures(Listing.of(QueryDict())), rendered.plots(Asked()), rendered.sampling("")]
+    assert all(one and (one.board.figures.pairs, one.board.figures.models) == ({}, []) for one in kept)
+    board = published.current()
+    assert board and board.pairs["battles"] and board.planning is None  # for operators only
+    for cache, most in (
+        (rendered._figures, rendered.KEPT),
+        (rendered._plots, rendered.KEPT_PLOTS),
+        (rendered._sampling, rendered.KEPT_PLOTS),
+    ):
+        assert cache.cache_info().maxsize == most
