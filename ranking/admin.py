@@ -8,16 +8,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from arena import audit, voiding
 from arena.admin.readonly import ReadOnlyAdmin
-from arena.models import SiteConfig
+from arena.models import SiteConfig, Vote
 from ranking import demo, suspicions
 from ranking.models import BoardSnapshot, BoardTrouble, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
 from ranking.votelog import publication
 
+BATTLES_SHOWN = 200
 PUBLISH_NOW = "ranking.tasks.publish_now"
 
 
@@ -120,7 +123,15 @@ class SuspicionAdmin(ReadOnlyAdmin):
     list_select_related = ("contestant", "cleared_by")
     search_fields = ("code",)
     ordering = ("-updated_at",)
+    readonly_fields = ("battles",)
     actions = ["clear"]
+
+    @admin.display(description=gettext_lazy("battles, newest first"))
+    def battles(self, suspicion: Suspicion) -> SafeString:
+        """Those of the votes that were taken out, at most BATTLES_SHOWN."""
+        votes = Vote.objects.filter(pk__in=suspicion.vote_ids).order_by("-pk")[:BATTLES_SHOWN]
+        links = ((reverse("admin:arena_battle_change", args=[one.battle_id]), one) for one in votes)
+        return format_html_join(mark_safe("<br>"), '<a href="{}">{}</a>', links)
 
     def has_clear_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("ranking.change_suspicion")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 
@@ -115,6 +115,14 @@ def _enriched(message: Message) -> Enrichment:
         fingerprint=found.exact,
         simhash=found.simhash,
     )
+
+
+def flagged() -> set[UUID]:
+    """Votes whose latest flag or unflag is a flag."""
+    kinds: dict[UUID, str] = {}
+    for event in VoteEvent.objects.filter(kind__in=("flag", "unflag")).order_by("created_at", "id"):
+        kinds[event.vote_id] = event.kind
+    return {vote for vote, kind in kinds.items() if kind == "flag"}
 
 
 def visitors(number: int, days: float = 30) -> list[Visitor]:

@@ -3,42 +3,20 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from arena import voiding
-from arena.clock import now
 from arena.models import AuditEntry, Vote, VoteEvent
-from ranking import counts, suspicions, tasks, watch
+from ranking import counts, tasks, watch
 from ranking.models import PairCount, Suspicion
 from tests.ranking import rows
-from tests.ranking.crowds import Said, Town, visitors
+from tests.ranking.crowds import Said, Town, flagged, visitors
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def town() -> Town:
-    return Town.of()
-
-
-@pytest.fixture
-def queued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    sent: list[str] = []
-    monkeypatch.setattr(voiding.app, "send_task", lambda name, queue, retry: sent.append(name))
-    return sent
-
-
-def flagged() -> set:
-    kinds: dict = {}
-    for event in VoteEvent.objects.filter(kind__in=("flag", "unflag")).order_by("created_at", "id"):
-        kinds[event.vote_id] = event.kind
-    return {vote for vote, kind in kinds.items() if kind == "flag"}
 
 
 def test_a_rigger_loses_every_vote_and_an_honest_person_none(
@@ -71,52 +49,6 @@ def test_whoever_is_flagged_stays_flagged_with_the_next_vote(town: Town, queued:
     town.cast(town.votes(rigger, 1))
     assert watch.run() == 1
     assert Suspicion.objects.get().votes == 41
-
-
-def test_staff_can_take_it_back_and_no_rule_asks_again(
-    town: Town, queued: list[str], django_capture_on_commit_callbacks: Any
-) -> None:
-    ada = User.objects.create_user("ada", is_staff=True)
-    [person] = visitors(1)
-    town.cast(town.votes(person, 40, target=5))
-    before = rows.stored("live")
-    watch.run()
-    counts.absorb()
-    assert rows.stored("live") != before
-    with django_capture_on_commit_callbacks(execute=True):
-        assert suspicions.clear(Suspicion.objects.get(), ada) == 40
-    assert suspicions.clear(Suspicion.objects.get(), ada) == 0
-    counts.absorb()
-    assert rows.stored("live") == before, "the counts are as if nothing had been flagged"
-    town.cast(town.votes(person, 5, target=5))
-    assert watch.run() == 0 and flagged() == set()
-    entry = AuditEntry.objects.get(action="unflag")
-    assert (entry.actor, entry.before["votes"]) == (ada, 40)
-
-
-def test_whoever_was_let_go_is_not_caught_by_another_test(town: Town, queued: list[str]) -> None:
-    [person] = visitors(1)
-    town.cast(town.votes(person, 40, target=5))
-    watch.run()
-    suspicions.clear(Suspicion.objects.get(), None)
-    named = Suspicion(detector="residual", kind="voter", code=Suspicion.objects.get().code, votes=0)
-    more = town.cast(town.votes(person, 3))
-    assert suspicions.raise_against(named, [vote.pk for vote in more]) == 0
-    capped = Suspicion(detector="cap", kind="voter", code=named.code, votes=0)
-    assert suspicions.raise_against(capped, [more[0].pk]) == 1, "a cap says nothing about honesty"
-
-
-def test_which_prefix_it_was_is_forgotten_in_time(town: Town, queued: list[str], settings: Any) -> None:
-    town.cast([one for person in visitors(40) for one in town.votes(person, 1, target=5, group="k-farm")])
-    watch.run()
-    code = Suspicion.objects.get(kind="prefix").code
-    past = now() - timedelta(days=settings.KEEP_GROUPS_DAYS + 1)
-    Suspicion.objects.update(updated_at=past)
-    town.cast(town.votes(visitors(1)[0], 1))
-    watch.run()
-    found = Suspicion.objects.get(kind="prefix")
-    assert found.code == f"past {found.pk}" and code not in found.code
-    assert suspicions.clear(found, None) == 40
 
 
 def test_fresh_visitors_with_one_vote_each_are_seen_by_the_prefix_they_share(town: Town, queued: list[str]) -> None:

@@ -1,0 +1,80 @@
+"""What the watch found, before the staff: looked at, taken back, let go, forgotten in time."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from arena.clock import now
+from arena.models import AuditEntry
+from ranking import counts, suspicions, watch
+from ranking.models import Suspicion
+from tests.ranking import rows
+from tests.ranking.crowds import Town, flagged, visitors
+
+pytestmark = pytest.mark.django_db
+
+
+def test_staff_can_take_it_back_and_no_rule_asks_again(
+    town: Town, queued: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
+    ada = User.objects.create_user("ada", is_staff=True)
+    [person] = visitors(1)
+    town.cast(town.votes(person, 40, target=5))
+    before = rows.stored("live")
+    watch.run()
+    counts.absorb()
+    assert rows.stored("live") != before
+    with django_capture_on_commit_callbacks(execute=True):
+        assert suspicions.clear(Suspicion.objects.get(), ada) == 40
+    assert suspicions.clear(Suspicion.objects.get(), ada) == 0
+    counts.absorb()
+    assert rows.stored("live") == before, "the counts are as if nothing had been flagged"
+    town.cast(town.votes(person, 5, target=5))
+    assert watch.run() == 0 and flagged() == set()
+    entry = AuditEntry.objects.get(action="unflag")
+    assert (entry.actor, entry.before["votes"]) == (ada, 40)
+
+
+def test_whoever_was_let_go_is_not_caught_by_another_test(town: Town, queued: list[str]) -> None:
+    [person] = visitors(1)
+    town.cast(town.votes(person, 40, target=5))
+    watch.run()
+    suspicions.clear(Suspicion.objects.get(), None)
+    named = Suspicion(detector="residual", kind="voter", code=Suspicion.objects.get().code, votes=0)
+    more = town.cast(town.votes(person, 3))
+    assert suspicions.raise_against(named, [vote.pk for vote in more]) == 0
+    capped = Suspicion(detector="cap", kind="voter", code=named.code, votes=0)
+    assert suspicions.raise_against(capped, [more[0].pk]) == 1, "a cap says nothing about honesty"
+
+
+def test_which_prefix_it_was_is_forgotten_in_time(town: Town, queued: list[str], settings: Any) -> None:
+    town.cast([one for person in visitors(40) for one in town.votes(person, 1, target=5, group="k-farm")])
+    watch.run()
+    code = Suspicion.objects.get(kind="prefix").code
+    past = now() - timedelta(days=settings.KEEP_GROUPS_DAYS + 1)
+    Suspicion.objects.update(updated_at=past)
+    town.cast(town.votes(visitors(1)[0], 1))
+    watch.run()
+    found = Suspicion.objects.get(kind="prefix")
+    assert found.code == f"past {found.pk}" and code not in found.code
+    assert suspicions.clear(found, None) == 40
+
+
+def test_staff_sees_who_what_how_much_and_the_battles(town: Town, queued: list[str], client: Client) -> None:
+    [rigger] = visitors(1)
+    votes = town.cast(town.votes(rigger, 30, target=5))
+    watch.run()
+    client.force_login(User.objects.create_superuser("root"))
+    found = Suspicion.objects.get()
+    listed = client.get(reverse("admin:ranking_suspicion_changelist")).content.decode()
+    for words in (found.code, "attackers", "promote", town.contestants[5].name, ">30<"):
+        assert words in listed
+    page = client.get(reverse("admin:ranking_suspicion_change", args=[found.pk])).content.decode()
+    assert all(reverse("admin:arena_battle_change", args=[vote.battle_id]) in page for vote in votes)
+    back = {"action": "clear", "_selected_action": [str(found.pk)]}
+    said = client.post(reverse("admin:ranking_suspicion_changelist"), back, follow=True).content.decode()
+    assert "30 votes count again." in said and flagged() == set()
