@@ -72,7 +72,7 @@ RETENTION_BATCHES = env.number("AGON_RETENTION_BATCHES", 200, least=1)
 # --- The watch on abuse of votes (docs/abuse.md) ------------------------------------------------------------------------
 WATCH_BATCH = env.number("AGON_WATCH_BATCH", 5000, least=1)
 WATCH_DAYS = env.number("AGON_WATCH_DAYS", 90, least=1)
-WATCH_ROWS = env.number("AGON_WATCH_ROWS", 100_000, least=100)
+WATCH_ROWS = env.number("AGON_WATCH_ROWS", 50_000, least=100)
 SUSPICION_ALPHA = env.share("AGON_SUSPICION_ALPHA", 0.05)
 SUSPICION_GROUP_ALPHA = env.share("AGON_SUSPICION_GROUP_ALPHA", 0.01)
 SUSPICION_SWARM_ALPHA = env.share("AGON_SUSPICION_SWARM_ALPHA", 0.001)

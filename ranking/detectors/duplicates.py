@@ -18,6 +18,7 @@ from ranking.detectors.history import Ballots
 from ranking.estimators.tally import Ints
 
 NEAR = 10  # bits
+MOST = 10_000  # distinct prompts, the latest ones, that a new one is compared with; the exact fingerprint knows no such bound
 
 
 def clusters(fingerprints: Sequence[str], simhashes: Sequence[int], near: int = NEAR) -> Ints:
@@ -27,8 +28,8 @@ def clusters(fingerprints: Sequence[str], simhashes: Sequence[int], near: int = 
     """
     codes = np.full(len(fingerprints), -1, np.int64)
     known: dict[str, int] = {}
-    leaders = np.zeros(len(fingerprints), np.uint64)
-    leader_codes, count, made = np.zeros(len(fingerprints), np.int64), 0, 0
+    leaders, leader_codes = np.zeros(MOST, np.uint64), np.zeros(MOST, np.int64)
+    count, made = 0, 0
     for at, (exact, simhash) in enumerate(zip(fingerprints, simhashes, strict=True)):
         if not exact:
             continue
@@ -36,13 +37,13 @@ def clusters(fingerprints: Sequence[str], simhashes: Sequence[int], near: int = 
             codes[at] = known[exact]
             continue
         bits = np.uint64(simhash & (1 << 64) - 1)
-        distance = np.bitwise_count(leaders[:count] ^ bits) if simhash else np.empty(0)
+        distance = np.bitwise_count(leaders[: min(count, MOST)] ^ bits) if simhash else np.empty(0)
         if len(distance) and distance.min() <= near:
             codes[at] = leader_codes[int(distance.argmin())]
         else:
             codes[at], made = made, made + 1
             if simhash:
-                leaders[count], leader_codes[count], count = bits, codes[at], count + 1
+                leaders[count % MOST], leader_codes[count % MOST], count = bits, codes[at], count + 1
         known[exact] = int(codes[at])
     return codes
 

@@ -1,6 +1,7 @@
 """S15: floods of one prompt are one cluster, however it is varied, and have only so many votes on a pair."""
 
 import numpy as np
+import pytest
 
 from arena.moderation.detectors.fingerprints import fingerprints
 from ranking.detectors import duplicates
@@ -43,3 +44,10 @@ def test_only_the_first_votes_of_a_cluster_on_a_pair_count() -> None:
     ballots = Ballots.of([0, 1, 0, 0, 2, 0], [1, 0, 1, 2, 0, 1], [0, 1, 0, 0, 0, 0])
     cluster = np.array([7, 7, 7, 7, -1, 8])
     assert duplicates.excess(ballots, cluster, 2).tolist() == [False, False, True, False, False, False]
+
+
+def test_only_so_many_of_the_latest_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "MOST", 2)
+    apart = [0x00FF00FF00FF00FF, 0x7F00FF00FF00FF00, 0x0F0F0F0F0F0F0F0F, 0x00FF00FF00FF00FE]
+    assert duplicates.clusters(["a", "b", "c", "d"], apart).tolist() == [0, 1, 2, 3]
+    assert duplicates.clusters(["a", "b", "d", "a"], [apart[0], apart[1], apart[3], apart[0]]).tolist() == [0, 1, 0, 0]
