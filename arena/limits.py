@@ -89,13 +89,18 @@ def charge(visitor: UUID | None, group: str) -> None:
             retry_after=RETRY_WHEN_DOWN_S,
         ) from None
     if wait > 0:
-        seconds = ceil(wait)
-        message = ngettext(
-            "You are asking faster than this site allows. Please try again in %(seconds)d second.",
-            "You are asking faster than this site allows. Please try again in %(seconds)d seconds.",
-            seconds,
-        )
-        raise Refused(429, "too_fast", message % {"seconds": seconds}, retry_after=wait)
+        raise Refused(429, "too_fast", slow_down(wait), retry_after=wait)
+
+
+def slow_down(wait: float) -> str:
+    """What is said to whoever has to wait so many seconds."""
+    seconds = ceil(wait)
+    message = ngettext(
+        "You are asking faster than this site allows. Please try again in %(seconds)d second.",
+        "You are asking faster than this site allows. Please try again in %(seconds)d seconds.",
+        seconds,
+    )
+    return message % {"seconds": seconds}
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from arena.models import AuditEntry
 from ranking.models import BoardSnapshot
 from tests.ranking.pages import publish, text
 
@@ -29,6 +30,23 @@ def test_wiping_needs_a_csrf_token() -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create_superuser("root", password="x"))
     assert client.post("/leaderboard/wipe-demo/").status_code == 403
+
+
+@pytest.mark.django_db
+def test_publishing_now_is_queued_and_audited(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish((4, 2))
+    queued: list[str] = []
+    monkeypatch.setattr("arena.voiding.queue", lambda task: queued.append(task) or True)
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    page = text(client, "/admin/ranking/boardsnapshot/")
+    assert "Publish now" in page and "publishes the live boards next at" in page
+    assert client.get("/admin/ranking/boardsnapshot/publish/").status_code == 302 and not queued
+    assert client.post("/admin/ranking/boardsnapshot/publish/").status_code == 302
+    assert queued == ["ranking.tasks.publish_now"]
+    assert AuditEntry.objects.filter(action="publish board", actor__username="root").count() == 1
+    client.force_login(User.objects.create_user("plain", password="x", is_staff=True))
+    assert client.post("/admin/ranking/boardsnapshot/publish/").status_code in (302, 403)
+    assert len(queued) == 1
 
 
 @pytest.mark.django_db

@@ -166,6 +166,12 @@ def receipt(unranked: str = "", seal: bool = True, publish: bool = True, flag: b
     return visit
 
 
+def receipt_too_fast(person: Person) -> HttpResponse:
+    for _ in range(settings.API_BURST):
+        person.get("/receipt?receipt=7")
+    return person.get("/receipt?receipt=7")
+
+
 def paused(person: Person) -> HttpResponse:
     SiteConfig.objects.filter(pk=1).update(battles_paused=True)
     return person.start("7")
@@ -238,6 +244,7 @@ PAGES: list[tuple[str, str, Visit]] = [
     ("vote_log", "log", vote_log),
     ("receipt", "form", get("/receipt")),
     ("receipt", "unknown", get("/receipt?receipt=7")),
+    ("receipt", "too fast", receipt_too_fast),
     ("receipt", "waiting", receipt(seal=False, publish=False)),
     ("receipt", "sealed", receipt(publish=False)),
     ("receipt", "public", receipt()),

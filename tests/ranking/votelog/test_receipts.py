@@ -103,5 +103,16 @@ def test_demo_votes_have_no_place_in_the_log(client: Client, pair: list[Contesta
     assert "No vote has this receipt" in text(client, f"/receipt?receipt={receipts.receipt(vote.pk)}", 404)
 
 
-def test_the_form_alone_needs_no_query(client: Client, django_assert_num_queries: object) -> None:
-    assert "Find my vote" in text(client, "/receipt")
+def test_the_form_alone_is_a_page_that_looks_for_nothing(client: Client) -> None:
+    said = text(client, "/receipt")
+    assert "Find my vote" in said and 'role="alert"' not in said
+
+
+def test_a_network_looks_for_receipts_at_the_pace_of_the_api(client: Client, settings: object, valkey: object) -> None:
+    settings.API_BURST, settings.API_PER_MINUTE = 2, 1  # type: ignore[attr-defined]
+    for _ in range(2):
+        text(client, "/receipt?receipt=vote-x", 404)
+    answer = client.get("/receipt?receipt=vote-x")
+    assert answer.status_code == 429 and 0 < int(answer["Retry-After"]) <= 60
+    assert "faster than this site allows" in answer.content.decode()
+    assert text(client, "/receipt"), "the form costs nothing"
