@@ -5,17 +5,18 @@ round the last digits otherwise. Counts, ranks and labels must be equal.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
 from ranking.estimators.tally import Cell, Tally
-from ranking.votelog.ballots import Ballots
+from ranking.votelog.ballots import OVERALL, Ballots, Sums
+from ranking.votelog.ballots import Cell as BallotCell
 
 CLOSE = 1e-6
 COUNTS = ("standing", "votes", "wins", "losses", "ties", "both_bad", "win_rate", "first_rate")
-FITTED = ("rating", "battle", "reweighted")
+FITTED = ("rating", "raw_rating", "battle", "reweighted")
 BY_LEVEL = (  # of the level that the board shows: from the log where that is battles, from the database where it is judges
     *(
         "rank",
@@ -31,7 +32,7 @@ BY_LEVEL = (  # of the level that the board shows: from the log where that is ba
     ),
     *("quantiles", "adjacent"),
 )
-WHOLE = ("version", "state", "position", "ties", "cycles")
+WHOLE = ("version", "state", "position", "ties", "cycles", "shrinkage")
 WHOLE_BY_LEVEL = ("claims", "certificate")
 
 
@@ -43,52 +44,58 @@ def name_of(board: Mapping[str, Any]) -> str:
 
 def told(board: Mapping[str, Any]) -> str:
     method = board["board"]["method"]
-    text = (
-        f"{len(board['order'])} models, {board['votes']} votes, {method['replicates']} replicates, seed {board['seed']}"
-    )
+    models, seed = len(board["board"]["models"]), board["seed"]
+    text = f"{models} models, {board['votes']} votes, {method['replicates']} replicates, seed {seed}"
     return text if _by_battle(board) else f"{text}; intervals by judge are from the database only"
 
 
-def differences(board: Mapping[str, Any], ballots: Ballots) -> list[str]:
-    """What differs between the published board and that of the votes, in words."""
-    place = {name: number for number, name in enumerate(board["order"])}
+def differences(board: Mapping[str, Any], ballots: Ballots, models: Sequence[str]) -> list[str]:
+    """What differs between the published board and that of the votes, in words. `models`: all, in the order of the fit."""
     try:
-        made = rebuilt(board, ballots, place)
+        made = rebuilt(board, ballots, models)
     except KeyError as missing:
-        return [f"the log has counted votes of the model {missing.args[0]}, which the board lacks"]
+        return [f"the log has counted votes of the model {missing.args[0]}, which its publication lacks"]
     stored = board["board"]
     whole = [*WHOLE, *(WHOLE_BY_LEVEL if _by_battle(board) else ())]
     found = [differ(name, stored.get(name), made.get(name)) for name in whole]
     found.append(differ("votes", board["votes"], sum(sum(row) for row in made["pairs"]["battles"]) // 2))
     theirs, ours = ({one["model"]: one for one in half["models"]} for half in (stored, made))
     found += [[f"model {name}: published, and no vote of it counts"] for name in sorted(theirs.keys() - ours.keys())]
+    figures = [*COUNTS, *FITTED, *(BY_LEVEL if _by_battle(board) else ())]
     for name in sorted(ours):
-        found += _model(name, theirs.get(name), ours[name], _by_battle(board))
+        found += _model(name, theirs.get(name), ours[name], figures)
     found += [_pairs(stored, made, name) for name in ("battles", "ties", "both_bad", "points")]
     return [one for part in found for one in part]
 
 
-def rebuilt(board: Mapping[str, Any], ballots: Ballots, place: Mapping[str, int]) -> dict[str, Any]:
-    """The board of the votes, by the ids in the log. KeyError for a model that is not in `place`.
+def rebuilt(board: Mapping[str, Any], ballots: Ballots, models: Sequence[str]) -> dict[str, Any]:
+    """The board of the votes, by the ids in the log. KeyError for a model that is not among `models`.
 
-    The fit orders models by name, and its replicates depend on the order: so it gets names that sort like the published order.
+    The fit orders models by name, and its replicates depend on the order: so it gets names that sort as `models` do. A thin
+    category that was drawn towards the overall board is so again.
     """
-    cells = ballots.cells(board["category"], place)
-    rows = sorted(
-        (_sorted_name(place[one]), _sorted_name(place[two]), side, ending, sums)
-        for (one, two, side, ending), sums in cells.items()
+    category, named = board["category"], {f"{place:08d}": name for place, name in enumerate(models)}
+    place = {name: number for number, name in enumerate(models)}
+    drawn = bool(category and board["board"].get("shrinkage"))
+    inputs = Inputs(
+        tally=_tally(ballots.cells(category, place), place),
+        seed=board["seed"],
+        replicates=board["board"]["method"]["replicates"],
+        overall=_tally(ballots.cells(OVERALL, place), place) if drawn else None,
+        part=bool(category),
     )
-    tally = Tally.of_cells(
-        [
-            Cell(one, two, ending, sums.count, side, sums.inverse_p, sums.inverse_p2)
-            for one, two, side, ending, sums in rows
-        ]
-    )
-    made = build(Inputs(tally=tally, seed=board["seed"], replicates=board["board"]["method"]["replicates"]))
-    names = {_sorted_name(number): name for name, number in place.items()}
+    made = build(inputs)
     for model in made["models"]:
-        model["model"] = names[model["model"]]
+        model["model"] = named[model["model"]]
     return plain(made)
+
+
+def _tally(cells: Mapping[BallotCell, Sums], place: Mapping[str, int]) -> Tally:
+    rows = sorted(((place[cell[0]], place[cell[1]], *cell[2:]), sums) for cell, sums in cells.items())
+    return Tally.of_cells(
+        Cell(f"{one:08d}", f"{two:08d}", ending, sums.count, side, sums.inverse_p, sums.inverse_p2)
+        for (one, two, side, ending), sums in rows
+    )
 
 
 def plain(made: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,25 +103,16 @@ def plain(made: Mapping[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(made)))
 
 
-def _sorted_name(place: int) -> str:
-    return f"{place:08d}"
-
-
 def _by_battle(board: Mapping[str, Any]) -> bool:
     return board["board"]["method"].get("level", "battle") == "battle"
 
 
-def _model(name: str, published: Mapping[str, Any] | None, made: Mapping[str, Any], by_battle: bool) -> list[list[str]]:
+def _model(
+    name: str, published: Mapping[str, Any] | None, made: Mapping[str, Any], figures: Sequence[str]
+) -> list[list[str]]:
     if published is None:
         return [[f"model {name}: has counted votes and is not published"]]
-    shrunk = published.get("raw_rating") is not None
-    figures = [*COUNTS, *FITTED, *(BY_LEVEL if by_battle and not shrunk else ())]
-    found = [
-        differ(f"model {name}: {one}", published.get(one), made.get(one))
-        for one in figures
-        if not (shrunk and one == "rating")
-    ]
-    return [*found, differ(f"model {name}: raw_rating", published["raw_rating"], made["rating"])] if shrunk else found
+    return [differ(f"model {name}: {one}", published.get(one), made.get(one)) for one in figures]
 
 
 def _pairs(stored: Mapping[str, Any], made: Mapping[str, Any], name: str) -> list[str]:

@@ -1,15 +1,15 @@
 """A published board as a document of the log: what its publication's line holds the SHA-256 of.
 
-It has the log's ids instead of names, because names change on the day a codename ends and the document must not. `order` lists
-the models as the fit had them, which its replicates depend on.
+It has the log's ids instead of names, because names change on the day a codename ends and the document must not.
 """
 
 from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
+from arena.models.battles import Origin
 from ranking import board_format
-from ranking.models import BoardSnapshot
+from ranking.models import BoardSnapshot, PairCount
 from ranking.votelog import chain, names
 
 FIGURES = {one.name for one in fields(board_format.Board)}  # the rest of a snapshot is no part of what the votes say
@@ -27,9 +27,15 @@ def document(snapshot: BoardSnapshot) -> dict[str, Any]:
         "controlled": snapshot.controlled,
         "votes": snapshot.votes,
         "seed": snapshot.seed,
-        "order": [ids[key] for key in sorted(keys)],
         "board": _renamed(figures, ids),
     }
+
+
+def order() -> list[str]:
+    """Every model with votes in the order in which fits have them, which their replicates depend on."""
+    live = PairCount.objects.filter(origin=Origin.LIVE, category="")
+    sides = [set(live.values_list(side, flat=True).distinct()) for side in ("first_id", "second_id")]
+    return [names.contestant(key) for key in sorted(sides[0] | sides[1])]
 
 
 def signature(snapshot: BoardSnapshot) -> dict[str, Any]:

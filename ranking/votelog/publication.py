@@ -94,6 +94,7 @@ def _record(made: list[BoardSnapshot], moment: datetime) -> None:
         "kind": PUBLICATION,
         "format": chain.FORMAT,
         "at": moment.isoformat(timespec="seconds"),
+        "models": documents.order(),
         "boards": [documents.signature(snapshot) for snapshot in made],
         "withheld": opening.commitment(names.salt(last.number + 1), withheld.hash),
     }

@@ -77,7 +77,7 @@ def _publication(
         if board["controlled"]:
             report.said.append(f"{name}: from the database only (manage.py verify_board)")
             continue
-        found = comparing.differences(board, ballots)
+        found = comparing.differences(board, ballots, entry.get("models", []))
         report.wrong(*(f"{name}: {one}" for one in found))
         if not found:
             report.said.append(f"{name}: identical ({comparing.told(board)})")

@@ -93,7 +93,9 @@ def test_boards_carry_the_digest_that_their_publication_told(client: Client, pai
     assert said["hash"] == client.get("/api/v1/log").json()["head"]
     assert [chain.digest(chain.encode(board)) for board in said["boards"]] == [entry["boards"][0]["sha256"]]
     (board,) = said["boards"]
-    assert sorted(board["order"]) == sorted(names.contestant(one.pk) for one in pair)
+    ids = [names.contestant(one.pk) for one in sorted(pair, key=lambda one: one.pk)]
+    assert sorted(model["model"] for model in board["board"]["models"]) == sorted(ids)
+    assert json.loads(fetched(client).splitlines()[-1])["models"] == ids
     assert client.get(f"/api/v1/log/boards/{entry['entry'] - 1}").status_code == 404
 
 
