@@ -79,7 +79,7 @@ def fit(key: Key) -> BoardSnapshot | None:
         if last and last.board.get("marker") == mark:
             return None
         read = reading.read(key)
-        if (last.board["fingerprint"] == read.fingerprint) if last else not read.votes:
+        if (last.board["fingerprint"] == read.fingerprint) if last else read.votes < _least(key):
             return None
     board = build(read)
     with transaction.atomic():
@@ -110,7 +110,7 @@ def _public_fit(key: Key) -> BoardSnapshot | None:
         if last.published_at is None:
             return last
     read = reading.read(key, public=True)
-    if (shown.board["fingerprint"] == read.fingerprint) if shown else not read.votes:
+    if (shown.board["fingerprint"] == read.fingerprint) if shown else read.votes < _least(key):
         return None
     known = boards.filter(published_at=None, board__fingerprint=read.fingerprint).first()
     return known or store(key, read, build(read), public_counts=True)
@@ -165,6 +165,11 @@ def prune(key: Key) -> None:
 
 def _fits(key: Key) -> Any:
     return BoardSnapshot.objects.fits().filter(**key.columns).order_by("-fitted_at", "-id")
+
+
+def _least(key: Key) -> int:
+    """Votes of a first board: the candidates know how many votes of an origin have style counts, not of a category."""
+    return settings.STYLE_VOTES if key.controlled else 1
 
 
 def _counted(key: Key) -> bool:

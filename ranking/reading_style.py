@@ -12,7 +12,7 @@ from ranking.estimators.style_rows import Chunk, Rows
 from ranking.estimators.tally import Tally
 from ranking.streams import FEATURES
 
-COLUMNS = ("a", "b", "outcome", "judge")
+COLUMNS = {"a": np.int32, "b": np.int32, "outcome": np.int8, "judge": np.int64}
 
 
 def gathered(records: Iterable[Any], models: Sequence[str]) -> tuple[Tally, JudgeTally, Rows, bytes]:
@@ -23,7 +23,7 @@ def gathered(records: Iterable[Any], models: Sequence[str]) -> tuple[Tally, Judg
     def chunks() -> Iterable[Chunk]:
         for part in records:
             digest.update(part.tobytes())
-            kept.append([part[name].astype(np.int64) for name in COLUMNS])
+            kept.append([part[name].astype(kind) for name, kind in COLUMNS.items()])
             a, b, outcome, judge = kept[-1]
             yield Chunk(a, b, outcome, _contrasts(part), judge)
 

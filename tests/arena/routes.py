@@ -26,9 +26,9 @@ class Route:
         return [match["name"] for match in found]
 
     def path(self, values: dict[str, str]) -> str:
-        """The address with these values; raises KeyError for a blank without one."""
+        """The address with these values, 1 for a whole number; raises KeyError for a blank without one."""
         if not self.regex:
-            return "/" + BLANK.sub(lambda match: values[match["name"]], self.pattern)
+            return "/" + BLANK.sub(lambda match: "1" if match["kind"] == "int" else values[match["name"]], self.pattern)
         filled = GROUP.sub(lambda match: values[match["name"]], self.pattern)
         return "/" + re.sub(r"\\(.)", r"\1", filled.replace("^", "").removesuffix("$"))
 

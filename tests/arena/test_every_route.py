@@ -52,7 +52,6 @@ def values(battle: Battle | None = None) -> dict[str, str]:
         "ending": "csv",
         "name": "none",
         "path": "data.parquet",
-        "entry": "1",
         "receipt": "0" * 64,
     }
 

@@ -56,10 +56,11 @@ def test_boards_are_of_categories_with_votes_enough_and_style_where_it_is_known(
     dress(ballots(pair, 24, categories=["en"]))
     ballots(pair, 9, categories=["code"])
     ballots(pair, 12, origin="import:x")
+    ballots(pair, 21, categories=["long"])  # none of them with style counts
     made = {Key.of(snapshot): snapshot for snapshot in fitting.refit()}
     styled = {Key("live", "", True), Key("live", "en", True)}
-    assert set(made) == {LIVE, ENGLISH, Key("import:x")} | styled
-    assert [made[key].votes for key in (LIVE, ENGLISH, Key("live", "", True))] == [33, 24, 24]
+    assert set(made) == {LIVE, ENGLISH, Key("live", "long"), Key("import:x")} | styled
+    assert [made[key].votes for key in (LIVE, ENGLISH, Key("live", "", True))] == [54, 24, 24]
     assert made[Key("live", "", True)].board["style"]["votes"] == 24
     assert fitting.refit() == []
     ballots(pair, 1, categories=["code"])
