@@ -127,7 +127,7 @@ def _percent_fine(share: float) -> str:
     """With two digits that count, for shares far below 1 %."""
     value = share * 100
     places = 0 if value >= 10 else 1 if value >= 1 else 2 if value >= 0.1 else 3
-    return f"{number_format(value, places)} %"
+    return f"{_number(value, places)} %"
 
 
 def claim_of_first(board: Board) -> Sentence | None:
@@ -166,7 +166,7 @@ def position(board: Board) -> Sentence | None:
     found = board.figures.position
     if found is None:
         return None
-    told = {"share": f"{number_format(found.share * 100, 1)} %"}
+    told = {"share": f"{_number(found.share * 100, 1)} %"}
     if found.lower <= 0.5 <= found.upper:
         text = _(
             "The side does not matter measurably: of two equal models, the one shown first gets %(share)s of the points."
@@ -194,7 +194,7 @@ def drift(board: Board) -> Sentence | None:
 
 
 def _p(p: float) -> str:
-    return "< " + number_format(0.001, 3) if p < 0.001 else "= " + number_format(p, 3)
+    return "< " + number_format(0.001, 3) if p < 0.001 else "= " + _number(p, 3)
 
 
 def cycles(board: Board) -> Sentence | None:

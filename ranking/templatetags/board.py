@@ -12,6 +12,11 @@ from ranking.plots import axes
 register = template.Library()
 
 
+def _rounded(value: float, places: int) -> str:
+    """number_format alone cuts off what is too long."""
+    return number_format(round(value, places), places)
+
+
 @register.filter
 def percent(share: float | None) -> str:
     """0.583 -> "58 %"; nothing for None."""
@@ -25,12 +30,12 @@ def percent_fine(share: float | None) -> str:
         return "–"
     value = 100 * share
     places = 0 if value >= 10 or not value else 1 if value >= 1 else 2 if value >= 0.1 else 3
-    return f"{number_format(value, places)} %"
+    return f"{_rounded(value, places)} %"
 
 
 @register.filter
 def signed(value: float) -> str:
-    return ("+" if value > 0 else "−" if value < 0 else "") + number_format(abs(value), 1)
+    return ("+" if value > 0 else "−" if value < 0 else "") + _rounded(abs(value), 1)
 
 
 @register.filter
@@ -42,7 +47,7 @@ def points(rating: float | None) -> str:
 @register.filter
 def seconds(value: float) -> str:
     """With the precision that a wait deserves: 0.42, 3.1, 18."""
-    return number_format(value, 2 if value < 1 else 1 if value < 10 else 0)
+    return _rounded(value, 2 if value < 1 else 1 if value < 10 else 0)
 
 
 @register.filter
