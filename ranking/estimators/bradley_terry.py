@@ -73,15 +73,16 @@ def newton(
 ) -> tuple[Floats, int]:
     """(K,) theta with mean zero and the iterations, from (P,) points `up` of `first` and `down` of `second`.
 
-    The step length is log(1 + r) / r, r being the range of the Newton step: the logistic likelihood is generalised
-    self-concordant, so this rises at every step from any start and becomes the full step near the optimum (Sun and
-    Tran-Dinh 2019, nu = 2). Stops when no theta moves by more than `tolerance` logits (relative beyond 1).
+    The step length is log(1 + r) / r, r being the furthest that the Newton step moves the logit of a pair that has met: along it
+    the logistic likelihood is generalised self-concordant, so this rises at every step from any start and becomes the full step
+    near the optimum (Sun and Tran-Dinh 2019, nu = 2). Stops when no theta moves by more than `tolerance` logits (relative
+    beyond 1).
     """
     theta = np.array(start, float)
     for iteration in range(1, MAX_ITERATIONS + 1):
         step = _newton_step(first, second, up, down, theta)
-        spread = float(step.max() - step.min())
-        theta += (np.log1p(spread) / spread if spread > 1e-8 else 1.0) * step
+        reach = float(np.abs(step[first] - step[second]).max())
+        theta += (np.log1p(reach) / reach if reach > 1e-8 else 1.0) * step
         if np.abs(step).max() <= tolerance * max(1.0, float(np.abs(theta).max())):
             return theta - theta.mean(), iteration
     raise NotConverged(f"no convergence in {MAX_ITERATIONS} Newton steps")

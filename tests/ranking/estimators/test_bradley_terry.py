@@ -105,6 +105,17 @@ def test_lopsided_pairs_converge_to_the_closed_form(odds: float) -> None:
     assert theta[0] - theta[1] == pytest.approx(np.log(odds), rel=1e-10)
 
 
+@pytest.mark.parametrize("odds", [1e3, 1e14])
+def test_a_long_chain_of_lopsided_pairs_takes_as_many_steps_as_one_pair(odds: float) -> None:
+    """The step is damped by what it does to pairs that have met, not by the range of the whole board (200 steps did not do)."""
+    size = 300
+    points = np.diag(np.full(size - 1, odds), 1) + np.diag(np.ones(size - 1), -1)
+    found = bt.fit(Pairs.of_points(points))
+    exact = -np.log(odds) * np.arange(size)
+    np.testing.assert_allclose(found.theta, exact - exact.mean(), atol=1e-9)
+    assert found.iterations <= bt.fit(Pairs.of_points(points[:2, :2])).iterations + 2
+
+
 def test_the_scale_is_400_points_for_odds_of_ten_to_one() -> None:
     rating = bt.to_rating(fit(np.array([[0.0, 10.0], [1.0, 0.0]])))
     assert rating == pytest.approx([1200.0, 800.0])
