@@ -6,11 +6,12 @@ The same readers as `manage.py import_votes` and the same fit as the site's boar
 import argparse
 import csv
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from ranking import method
 from ranking.imports.formats import NAMES
@@ -22,7 +23,15 @@ COLUMNS = ("rank", "rank_worst", "model", "rating", "lower", "upper", "votes", "
 TIES = ("half-win", "drop", "davidson", "rao-kupper", "grounded-rao-kupper")
 WRONG = 2  # exit code
 Counts = Counter[tuple[str, str, str]]  # first shown, second shown, outcome
+Judged = Counter[tuple[str, str, str, str]]  # the judge ("" = unknown) before them
 Lines = list[dict[str, Any]]
+
+
+class Votes(NamedTuple):
+    """What a file holds, counted twice; `judged` is empty where no judge is named."""
+
+    counts: Counts
+    judged: Judged
 
 
 class Unusable(Exception):
@@ -31,26 +40,38 @@ class Unusable(Exception):
 
 def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None = None) -> int:
     """Print a leaderboard; returns the exit code: 0, or 2 with one line that says what is wrong."""
-    out, err = out or sys.stdout, err or sys.stderr
+    err = err or sys.stderr or open(os.devnull, "w")  # noqa: SIM115 (no stderr at all)
     options = _parser().parse_args(arguments)
     try:
-        counts = read(options.file, options.format, options.category)
+        if (out := out or sys.stdout) is None:
+            raise Unusable("there is no standard output to write to")
+        votes = read(options.file, options.format, options.category)
         if options.json:
             if options.ties != TIES[0]:
                 raise Unusable("--json is the board, in which a tie is half a win: leave --ties out")
-            json.dump(_board(counts, options), out, indent=1)
+            json.dump(_board(votes, options), out, indent=1)
             out.write("\n")
-            return 0
-        lines = _board(counts, options)["models"] if options.ties == TIES[0] else _by_law(counts, options.ties)
-        (_as_csv if options.csv else _as_table)(lines, out)
-    except BadFile as bad:
-        rest = f" (and {len(bad.problems) - 1} more)" if len(bad.problems) > 1 else ""
-        err.write(f"{options.file}: {bad.problems[0]}{rest}\n")
-        return WRONG
-    except (Unusable, OSError) as error:
-        err.write(f"{options.file}: {error}\n")
+        else:
+            whole = options.ties == TIES[0]
+            lines = _board(votes, options)["models"] if whole else _by_law(votes.counts, options.ties)
+            (_as_csv if options.csv else _as_table)(lines, out)
+        out.flush()  # a full disk or a reader that is gone is told here
+    except (
+        BadFile,
+        Unusable,
+        OSError,
+        ArithmeticError,
+    ) as error:  # ArithmeticError: no fit, as of counts beyond all floats
+        err.write(f"{options.file}: {_one_line(error)}\n")
         return WRONG
     return 0
+
+
+def _one_line(error: Exception) -> str:
+    said = str(error)
+    if isinstance(error, BadFile):
+        said = f"{error.problems[0]}" + (f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else "")
+    return " ".join(said.split())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,27 +98,33 @@ def _positive(said: str) -> int:
     return number
 
 
-def read(path: Path, format: str = "auto", category: str = "") -> Counts:
+def read(path: Path, format: str = "auto", category: str = "") -> Votes:
     """Counted votes of the file. Raises BadFile, and Unusable when none is left."""
-    counts: Counts = Counter()
+    judged: Judged = Counter()
     others: set[str] = set()
     for row in rows(path, format):
         if row.ranked and (not category or category in row.categories):
-            counts[row.model_a, row.model_b, OUTCOMES[row.choice]] += 1
+            judged[row.judge, row.model_a, row.model_b, OUTCOMES[row.choice]] += 1
         others.update(row.categories)
-    if not counts:
+    if not judged:
         there = f"; there are: {', '.join(sorted(others)) or 'none'}" if category else ""
         raise Unusable(f"no vote counts in the category {category!r}{there}" if category else "no vote counts")
-    return counts
+    counts: Counts = Counter()
+    for (_judge, *cell), count in judged.items():
+        counts[cell[0], cell[1], cell[2]] += count
+    return Votes(counts, judged if any(cell[0] for cell in judged) else Counter())
 
 
-def _board(counts: Counts, options: argparse.Namespace) -> dict[str, Any]:
+def _board(votes: Votes, options: argparse.Namespace) -> dict[str, Any]:
     from ranking.board.build import build
     from ranking.board.inputs import Inputs
+    from ranking.estimators.judges import JudgeCell, JudgeTally
     from ranking.estimators.tally import Cell, Tally
 
-    tally = Tally.of_cells(Cell(a, b, outcome, count) for (a, b, outcome), count in counts.items())
-    return build(Inputs(tally=tally, seed=options.seed, replicates=options.replicates))
+    tally = Tally.of_cells(Cell(a, b, outcome, count) for (a, b, outcome), count in votes.counts.items())
+    cells = (JudgeCell(*cell, count) for cell, count in votes.judged.items())
+    judges = JudgeTally.of_cells(cells, tally.models) if votes.judged else None
+    return build(Inputs(tally=tally, judges=judges, seed=options.seed, replicates=options.replicates))
 
 
 def spelled(law: str) -> str:

@@ -7,15 +7,17 @@ Problem where the next one can still be found; where it cannot, BadFile is raise
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO, cast
 
 from ranking.imports import json_text
 from ranking.imports.json_text import LONGEST
 from ranking.imports.row import BadFile, Found, Problem
 
+BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 AT_ONCE = 2000  # rows of a Parquet file in memory
 KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "lines", ".ndjson": "lines", ".json": "json", ".parquet": "parquet"}
 
@@ -40,14 +42,31 @@ def records(path: Path, columns: Sequence[str]) -> Iterator[Found]:
             else:
                 yield from (json_text.either(stream) if kind == "json" else json_text.lines(stream))
         except UnicodeDecodeError as error:
-            raise BadFile([Problem(0, f"the file is not UTF-8 text: {error.reason}")]) from error
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise BadFile([Problem(0, f"the file is cut off or no gzip: {error}")]) from error
+            raise BadFile([Problem(_unreadable(path), f"the file is not UTF-8 text: {error.reason}")]) from error
+        except BROKEN_GZIP as error:
+            raise BadFile([Problem(_unreadable(path), f"the file is cut off or no gzip: {error}")]) from error
 
 
 def _text(path: Path) -> TextIO:
-    raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115 (the wrapper closes it)
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(_bytes(path), encoding="utf-8-sig", newline="")
+
+
+def _bytes(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def _unreadable(path: Path) -> int:
+    """The first line that is no UTF-8 text, or that a cut or damaged .gz does not hold as a whole; 0 where it holds none."""
+    line = 0
+    with _bytes(path) as raw:
+        try:
+            for line, text in enumerate(raw, 1):  # noqa: B007 (asked for after the loop)
+                text.decode()
+        except UnicodeDecodeError:
+            return line
+        except BROKEN_GZIP:
+            return line + 1 if line else 0
+    return line
 
 
 def _table(stream: TextIO, delimiter: str) -> Iterator[Found]:
@@ -63,11 +82,13 @@ def _table(stream: TextIO, delimiter: str) -> Iterator[Found]:
             raise BadFile([Problem(line, f"not readable as a table: {error}")]) from error
         if fields is None:
             return
+        if not fields:
+            continue  # an empty line, also before the header
         if names is None:
             names = _header([name.strip() for name in fields], line)
-        elif fields and len(fields) != len(names):
+        elif len(fields) != len(names):
             yield line, Problem(line, f"{len(fields)} fields where the header has {len(names)}")
-        elif fields:
+        else:
             yield line, dict(zip(names, fields, strict=True))
 
 

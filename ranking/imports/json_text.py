@@ -35,7 +35,7 @@ def lines(stream: TextIO, begun: str = "") -> Iterator[Found]:
 def _object(number: int, text: str) -> Record | Problem:
     try:
         found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         return Problem(number, f"not JSON: {error}")
     return found if isinstance(found, dict) else Problem(number, "expected a JSON object")
 
@@ -77,7 +77,7 @@ class _Array:
             try:
                 found, end = self._decode(self._text, self._place)
                 break
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 held = len(self._text) - self._place
                 if held > LONGEST or not self._more(max(CHUNK, held)):
                     raise BadFile([Problem(self._line, f"not JSON: {error}")]) from error

@@ -15,6 +15,8 @@ COUNT_MOST = 2_147_483_647
 
 def text(record: Record, name: str, needed: bool = False) -> str:
     found = record.get(name)
+    if isinstance(found, bytes):  # a Parquet column that is not marked as text
+        found = _decoded(name, found)
     if isinstance(found, float) and math.isnan(found):
         found = None
     if isinstance(found, dict | list | bool):
@@ -25,6 +27,13 @@ def text(record: Record, name: str, needed: bool = False) -> str:
     if len(said) > LONGEST or not said.isprintable():
         raise ValueError(f"{name} has more than {LONGEST} characters, or signs that cannot be printed")
     return said
+
+
+def _decoded(name: str, found: bytes) -> str:
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{name} is {found!r:.60}, which is not UTF-8 text") from None
 
 
 def flag(record: Record, name: str) -> bool | None:

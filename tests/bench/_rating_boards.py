@@ -1,4 +1,4 @@
-"""Battles for `make bench NAME=ranking`: synthetic boards with committed seeds, or a CSV file of votes.
+"""Battles for `make bench NAME=ranking`: synthetic boards with committed seeds, or a file of votes.
 
 Synthetic (seeds below): popularity rank^-0.7 in random order; a pair meets in proportion to the product (1M battles, 100 models:
 about 20 to 11,000 per pair, median 93); theta ~ N(0, .8); Davidson's ties at nu = .7, about 24 %. Style columns: eight covariates
@@ -7,28 +7,23 @@ in [-1, 1], correlated, with effects of .25 to -.05 logits per standard deviatio
 
 from __future__ import annotations
 
-import csv
 from array import array
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from ranking.estimators.style_rows import FEATURES, contrast
 from ranking.estimators.tally import Outcome, Tally
+from ranking.imports.reading import rows
 
 SEED = 20261126
 NU, SKEW, SPREAD = 0.7, 0.7, 0.8
 COVARIATES = 8
 EFFECTS = np.array([0.25, 0.05, 0.03, 0.02, 0.0, -0.05, 0.1, 0.0])
-WINNERS = {
-    "model_a": Outcome.FIRST,
-    "model_b": Outcome.SECOND,
-    "tie": Outcome.TIE,
-    "both_bad": Outcome.BOTH_BAD,
-    "tie (bothbad)": Outcome.BOTH_BAD,
-}
-COUNTS = {"length": "chars", "headers": "headers", "lists": "lists", "bold": "bold"}  # covariate -> columns of the file
+ENDS = {"a": Outcome.FIRST, "b": Outcome.SECOND, "tie": Outcome.TIE, "both_bad": Outcome.BOTH_BAD}  # of Row.choice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,58 +94,29 @@ def names(size: int) -> tuple[str, ...]:
 
 
 def read(path: Path) -> Battles:
-    """A CSV with model_a, model_b, winner; judge and chars_a ... bold_b where it has them. Memory: columns, no rows.
+    """A file of any format that the importer knows; judges and style counts where all votes have them. Memory: columns, no rows.
 
-    Raises ValueError, with the line, for an unknown winner, a model against itself, a missing name or a count that is none.
+    Raises imports.row.BadFile (a ValueError), with the lines; votes that do not count (not blind) are passed over.
     """
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        table = csv.reader(stream)
-        header = next(table, [])
-        if missing := {"model_a", "model_b", "winner"} - set(header):
-            raise ValueError(f"{path}: no column {', '.join(sorted(missing))}")
-        columns = _Columns(header)
-        for row in table:
-            try:
-                columns.add(row)
-            except (ValueError, IndexError) as error:
-                raise ValueError(f"{path}, line {table.line_num}: {error}") from None
-    return columns.battles()
-
-
-class _Columns:
-    """Codes of a file's battles, a few bytes each."""
-
-    def __init__(self, header: list[str]) -> None:
-        self.place = {name: i for i, name in enumerate(header)}
-        self.models: dict[str, int] = {}
-        self.judges: dict[str, int] = {"": -1}
-        self.codes = {name: array("i") for name in ("a", "b", "outcome", "judge")}
-        self.counts = array("f")
-        styled = [f"{COUNTS[name]}_{side}" for side in "ab" for name in FEATURES]
-        self.styled = [self.place[name] for name in styled] if set(styled) <= set(header) else []
-
-    def add(self, row: list[str]) -> None:
-        winner, models = row[self.place["winner"]], [row[self.place[side]] for side in ("model_a", "model_b")]
-        if winner not in WINNERS:
-            raise ValueError(f"unknown winner {winner!r}")
-        if not all(models) or models[0] == models[1]:
-            raise ValueError("a battle needs two different models")
-        self.counts.extend([float(row[i]) for i in self.styled])
-        for side, name in zip("ab", models, strict=True):
-            self.codes[side].append(self.models.setdefault(name, len(self.models)))
-        self.codes["outcome"].append(WINNERS[winner])
-        if "judge" in self.place:
-            self.codes["judge"].append(self.judges.setdefault(row[self.place["judge"]], len(self.judges) - 1))
-
-    def battles(self) -> Battles:
-        """With the models in the order of their names."""
-        names = sorted(self.models)
-        order = np.empty(len(names), np.int32)
-        order[[self.models[name] for name in names]] = np.arange(len(names))
-        codes = {name: np.array(column, np.int32) for name, column in self.codes.items()}
-        features = None
-        if self.styled:
-            sides = np.array(self.counts, np.float32).reshape(-1, 2, len(FEATURES))
-            features = contrast(sides[:, 0], sides[:, 1]).astype(np.float32)
-        judge = codes["judge"] if "judge" in self.place else None
-        return Battles(tuple(names), order[codes["a"]], order[codes["b"]], codes["outcome"], judge, features)
+    models, judges = defaultdict[str, int](count().__next__), {"": -1}
+    codes, counts = {name: array("i") for name in ("a", "b", "outcome", "judge")}, array("f")
+    for row in rows(path):
+        if not row.ranked:
+            continue
+        codes["a"].append(models[row.model_a])
+        codes["b"].append(models[row.model_b])
+        codes["outcome"].append(ENDS[row.choice])
+        codes["judge"].append(judges.setdefault(row.judge, len(judges) - 1))
+        counts.extend(row.style or ())
+    if not models:
+        raise ValueError(f"{path}: no vote counts")
+    names = sorted(models)
+    order = np.empty(len(names), np.int32)
+    order[[models[name] for name in names]] = np.arange(len(names))
+    columns = {name: np.array(column, np.int32) for name, column in codes.items()}
+    features = None
+    if len(counts) == 2 * len(FEATURES) * len(codes["a"]):
+        sides = np.array(counts, np.float32).reshape(-1, len(FEATURES), 2)  # in the order of imports.row.STYLE
+        features = contrast(sides[:, :, 0], sides[:, :, 1]).astype(np.float32)
+    judge = columns["judge"] if len(judges) > 1 else None
+    return Battles(tuple(names), order[columns["a"]], order[columns["b"]], columns["outcome"], judge, features)

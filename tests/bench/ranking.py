@@ -11,8 +11,9 @@ which costs the least CPU, and peers keep their own settings.
 - arena_rank, arenakit, evalica: per replicate of their bootstrap; choix: per fit of the win matrix. FastChat's package on PyPI
   lacks its rating code; .227 CPU-s per replicate was measured from its repository and stands for it.
 
-`--votes FILE`: the votes of a CSV instead of the first board (model_a, model_b, winner; judge and chars_a ... bold_b if there
-are); the larger boards are left out. `--smoke`: toy size, no peers. Peers need `make bench-peers` (.venv-ranking).
+`--votes FILE`: the votes of a file instead of the first board (any format of docs/importing.md; judges and style counts if there
+are); the larger boards are left out. Exit code 2 with one line if the file is wrong. `--smoke`: toy size, no peers. Peers need
+`make bench-peers` (.venv-ranking).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ TIMEOUT_S = 600.0
 def arguments() -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--votes", type=Path, help="CSV of votes instead of the synthetic battles")
+    parser.add_argument("--votes", type=Path, help="file of votes instead of the synthetic battles")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--smoke", action="store_true")
     return parser.parse_args()
@@ -172,7 +173,7 @@ def of_file(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         by_judge = or_null(("cpu_s",), lambda: job("clustered", folder))
         figures |= {re.sub("^(why_)?", r"\g<0>clustered_", key): value for key, value in by_judge.items()}
     if battles.features is None:
-        return figures | null(STYLE_KEYS, "the file has no chars_a ... bold_b")
+        return figures | null(STYLE_KEYS, "the file has no style counts (chars_a ... bold_b)")
     return figures | or_null(STYLE_KEYS, lambda: style_figures(folder, battles, options.runs))
 
 
@@ -193,7 +194,13 @@ def main() -> None:
     options = arguments()
     options.runs = 1 if options.smoke else options.runs
     with tempfile.TemporaryDirectory(prefix="agon-ranking-") as name:
-        figures = (of_file if options.votes else synthetic)(Path(name), options)
+        try:
+            figures = (of_file if options.votes else synthetic)(Path(name), options)
+        except (ValueError, OSError) as error:
+            if not options.votes:
+                raise
+            sys.stderr.write(f"{options.votes}: {' '.join(str(error).split())}\n")
+            sys.exit(2)
     print(json.dumps(figures))
 
 

@@ -13,6 +13,9 @@ import pytest
 from ranking import command_line
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
+from ranking.estimators import bradley_terry, sandwich
+from ranking.estimators.bradley_terry import PER_LOGIT, fit
+from ranking.estimators.judges import JudgeCell, JudgeTally
 from ranking.estimators.tally import Cell, Tally
 from ranking.estimators.tie_models import LAWS
 from tests.ranking import real_votes
@@ -59,7 +62,7 @@ def test_a_process_of_its_own_prints_the_table_without_settings_or_database(path
 
 def test_json_is_the_board_of_the_same_counts(path: Path) -> None:
     code, out, err = told(path, "--json", "--seed", 7, "--replicates", 50)
-    cells = [Cell(a, b, outcome, n) for (a, b, outcome), n in sorted(command_line.read(path).items())]
+    cells = [Cell(a, b, outcome, n) for (a, b, outcome), n in sorted(command_line.read(path).counts.items())]
     board = build(Inputs(tally=Tally.of_cells(cells), seed=7, replicates=50))
     assert (code, err) == (0, "") and json.loads(out) == json.loads(json.dumps(board))
 
@@ -139,3 +142,56 @@ def test_real_votes_are_ranked() -> None:
     exact = reference["statsmodels_glm_mean1000"]
     assert len(models) == len(exact) == 59
     assert max(abs(row["rating"] - exact[row["model"]]) for row in models) < 1e-6
+
+
+def test_intervals_are_by_judge_where_the_file_names_judges_enough() -> None:
+    """As on the board of an import of the same file."""
+    path = real_votes.file("llmfao_crowd.csv")
+    board = json.loads(told(path, "--json", "--replicates", 20)[1])
+    votes = command_line.read(path)
+    tally = Tally.of_cells(Cell(*cell, count) for cell, count in votes.counts.items())
+    judges = JudgeTally.of_cells((JudgeCell(*cell, count) for cell, count in votes.judged.items()), tally.models)
+    se = PER_LOGIT * sandwich.clustered(judges, fit(tally.pairs()).theta).se
+    assert board["method"]["level"] == "judge" and judges.total == 8931
+    assert {row["model"]: row["se"] for row in board["models"]} == pytest.approx(
+        dict(zip(tally.models, se.tolist(), strict=True)), rel=1e-9
+    )
+
+
+def piped(path: Path, out: object, **env: str) -> tuple[int, str]:
+    """Exit code and stderr of a process that writes its table to `out`."""
+    command = [sys.executable, "-m", "ranking", str(path), "--replicates", "20"]
+    done = subprocess.run(
+        command, stdout=out, stderr=subprocess.PIPE, text=True, env=os.environ | env, timeout=60
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_code_2(path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open("/dev/full", "w") as full, os.fdopen(writing, "w") as nobody:
+        for out, said in ((full, "No space left"), (nobody, "Broken pipe")):
+            code, err = piped(path, out, PYTHONUNBUFFERED="")
+            assert code == 2 and said in err and err.count("\n") == 1, err
+    closed = f"exec {sys.executable} -m ranking {path} --replicates 20 >&-"
+    done = subprocess.run(["sh", "-c", closed], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr == f"{path}: there is no standard output to write to\n"
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    path = written(tmp_path, "v.csv", "model_a,model_b,winner\né,y,tie\n")
+    with (tmp_path / "out").open("w") as out:
+        assert piped(path, out, PYTHONIOENCODING="ascii") == (0, "")
+    assert "\\xe9" in (tmp_path / "out").read_text()
+
+
+def test_a_message_is_one_line_whatever_the_file_holds(tmp_path: Path) -> None:
+    path = written(tmp_path, "v.csv", '"model\na",winner\nx,tie\n')
+    code, _out, err = told(path)
+    assert code == 2 and err.count("\n") == 1 and "model a" in err
+
+
+def test_a_board_beyond_all_floats_is_one_line(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    monkeypatch.setattr(bradley_terry, "MAX_ITERATIONS", 1)
+    assert told(path)[0::2] == (2, f"{path}: no convergence in 1 Newton steps\n")

@@ -4,6 +4,8 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,10 @@ from tests.ranking.imports import samples
 from tests.ranking.imports.samples import written
 
 HEAD = "model_a,model_b,winner"
+TABLE = (HEAD + "\n" + "a,b,tie\n" * 499).encode()  # 500 lines
+CUT = gzip.compress(TABLE, mtime=0)[:-4]  # the text is whole, its end mark is not
+DAMAGED = gzip.compress(TABLE, mtime=0)[:10] + b"\xff" * 40
+LONG_NUMBER = b'{"n": ' + b"9" * 5000 + b"}"  # more digits than Python reads
 VOTE = '{"model_a": "a", "model_b": "b", "winner": "tie"}'
 
 
@@ -115,8 +121,13 @@ def test_an_id_that_comes_twice_is_refused(tmp_path: Path) -> None:
         ("v.csv", b"model_a,winner\na,tie\n", "line 2: columns are missing; expected"),
         ("v.csv", b"model_a,model_a,winner\na,b,tie\n", "line 1: the column 'model_a' stands twice"),
         ("v.csv", b'model_a,model_b,winner\na,b,"tie\n', "line 2: not readable as a table"),
-        ("v.csv", b"model_a,model_b,winner\na,b,\xff\n", "the file is not UTF-8 text"),
-        ("v.csv.gz", gzip.compress(HEAD.encode() * 500)[:-12], "the file is cut off or no gzip"),
+        ("v.csv", b"model_a,model_b,winner\na,b,\xff\n", "line 2: the file is not UTF-8 text"),
+        ("v.jsonl", f"{VOTE}\n{VOTE}\n".encode() + b"\xff\n", "line 3: the file is not UTF-8 text"),
+        ("v.csv.gz", gzip.compress(HEAD.encode() * 500, mtime=0)[:-12], "the file is cut off or no gzip"),
+        ("v.csv.gz", CUT, "line 501: the file is cut off or no gzip"),
+        ("v.csv.gz", DAMAGED, "the file is cut off or no gzip: Error -3"),
+        ("v.jsonl", LONG_NUMBER, "line 1: not JSON"),
+        ("v.json", b"[" + LONG_NUMBER + b"]", "line 1: not JSON"),
         ("v.csv.gz", b"plain", "the file is cut off or no gzip"),
         ("v.xls", b"", "v.xls: expected a name that ends in"),
         ("v.parquet.gz", b"", "v.parquet.gz: expected a name"),
@@ -135,6 +146,8 @@ def test_a_byte_order_mark_and_dos_line_ends_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "v.csv"
     path.write_bytes(b"\xef\xbb\xbf" + f"{HEAD}\r\na,b,tie\r\n\r\na,c,model_b\r\n".encode())
     assert [(row.line, row.choice) for row in reading.rows(path)] == [(2, "tie"), (4, "b")]
+    path.write_text(f"\n\n{HEAD}\na,b,tie\n")
+    assert [(row.line, row.choice) for row in reading.rows(path)] == [(4, "tie")]
 
 
 def test_a_line_or_field_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,3 +168,16 @@ def test_parquet_reads_only_the_columns_that_are_used(tmp_path: Path) -> None:
     path = written(tmp_path, "v.parquet", samples.LMSYS)
     (_number, record), *_rest = files.records(path, ("model_a", "winner", "not there"))
     assert not isinstance(record, Problem) and set(record) == {"model_a", "winner"}
+
+
+def test_names_in_columns_of_bytes_are_text_and_never_their_python_spelling(tmp_path: Path) -> None:
+    """Some writers do not mark strings as text: b'x' must not become the model "b'x'"."""
+
+    def wrote(*names: bytes) -> Path:
+        columns = {"model_a": list(names), "model_b": [b"y"] * len(names), "winner": [b"tie"] * len(names)}
+        pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "v.parquet")
+        return tmp_path / "v.parquet"
+
+    (row,) = reading.rows(wrote("é".encode()))
+    assert (row.model_a, row.model_b, row.choice) == ("é", "y", "tie")
+    assert problems(wrote(b"x", b"\xff")) == ["line 2: model_a is b'\\xff', which is not UTF-8 text"]

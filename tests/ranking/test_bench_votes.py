@@ -1,0 +1,48 @@
+"""`make bench NAME=ranking ARGS="--votes FILE"`: what it makes of a file, and what it says of a wrong one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from ranking import command_line
+from ranking.estimators.style_rows import contrast
+from ranking.estimators.tally import Cell, Tally
+from tests.bench import _rating_boards
+from tests.ranking import real_votes
+from tests.ranking.imports import samples
+from tests.ranking.imports.samples import written
+
+
+def test_it_reads_the_votes_that_the_command_line_ranks() -> None:
+    path = real_votes.file("llmfao_crowd.csv")
+    battles = _rating_boards.read(path)
+    counts = command_line.read(path).counts
+    whole = Tally.of_cells([Cell(*cell, count) for cell, count in counts.items()], battles.models)
+    for name in ("first", "second", "first_was_a", "outcome", "count"):
+        np.testing.assert_array_equal(getattr(battles.tally(), name), getattr(whole, name))
+    assert battles.judge is not None and len(np.unique(battles.judge)) == 124
+    assert battles.features is not None and battles.features.shape == (8931, 4)
+
+
+def test_style_counts_go_to_their_side_and_feature(tmp_path: Path) -> None:
+    names = [f"{name}_{side}" for name in ("chars", "headers", "lists", "bold") for side in ("a", "b")]
+    numbers = [100, 40, 3, 1, 0, 7, 2, 9]
+    text = f"model_a,model_b,winner,{','.join(names)}\nx,y,tie,{','.join(map(str, numbers))}\n"
+    battles = _rating_boards.read(written(tmp_path, "v.csv", text))
+    assert battles.judge is None
+    np.testing.assert_allclose(battles.features, contrast([numbers[0::2]], [numbers[1::2]]), rtol=1e-6)
+
+
+def test_votes_that_do_not_count_are_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path, "v.jsonl", samples.LMSYS)
+    assert len(_rating_boards.read(path).a) == sum(command_line.read(path).counts.values()) < len(samples.LMSYS)
+
+
+def test_a_wrong_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    path = written(tmp_path, "v.csv", "model_a,model_b,winner\nx,y,left\n")
+    command = [sys.executable, "-m", "tests.bench.ranking", "--smoke", "--votes", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{path}: line 2: unknown winner 'left'") and done.stderr.count("\n") == 1
