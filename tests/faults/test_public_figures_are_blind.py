@@ -70,7 +70,7 @@ class Reader:
 def public_paths() -> list[str]:
     models = [f"/models/{slug}/" for slug in Contestant.objects.values_list("slug", flat=True)]
     api = [one["path"] for one in operations() if "{" not in one["path"]] + ["/api/v1/openapi.json"]
-    board = ["/leaderboard", "/leaderboard?sort=votes", "/leaderboard.json", "/leaderboard.csv", "/methodology"]
+    board = ["/leaderboard", "/leaderboard?sort=votes", "/leaderboard.json", "/leaderboard.csv", "/methodology", "/log"]
     return [*models, *api, *board, *CLOSED, "/datasets", "/api", "/readyz", "/healthz", "/nowhere"]
 
 

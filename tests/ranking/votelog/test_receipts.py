@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from arena import clock, receipts
+from arena import clock, erasure, receipts, votes
 from arena.models import Contestant, Vote
 from ranking import counts, fitting
 from ranking.models import LogEntry
-from ranking.votelog import chain, publication
+from ranking.votelog import chain, checking, publication
+from tests import factories
 from tests.ranking import rows
 from tests.ranking.pages import text
 
@@ -116,3 +117,17 @@ def test_a_network_looks_for_receipts_at_the_pace_of_the_api(client: Client, set
     assert answer.status_code == 429 and 0 < int(answer["Retry-After"]) <= 60
     assert "faster than this site allows" in answer.content.decode()
     assert text(client, "/receipt"), "the form costs nothing"
+
+
+def test_deleting_a_visitor_leaves_the_log_and_the_receipt_as_they_are(client: Client) -> None:
+    visitor = factories.visitor()
+    battle = factories.ready(visitor)
+    vote = votes.cast_vote(battle.pk, "a", 1, visitor)
+    fitting.refit()
+    lines = list(LogEntry.objects.order_by("number").values_list("body", "hash"))
+    before = told(client, vote)
+    assert before["status"] == "public" and str(visitor.pk) not in str(lines)
+    erasure.erase(visitor)
+    assert list(LogEntry.objects.order_by("number").values_list("body", "hash")) == lines
+    assert told(client, vote) == before
+    assert checking.public_chain()[1] == checking.counts() == []
