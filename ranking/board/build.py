@@ -55,9 +55,10 @@ def _method(inputs: Inputs, ranked: Ranked | None) -> dict[str, Any]:
 
 
 def _models(table: Table, group: Group, ranked: Ranked | None) -> list[Model]:
-    """In the order of the board; models without a rating last, by name."""
+    """In the order of the board; models without a rating last, by name; those without a vote (none with style) are left out."""
     order = [ranked.members[i] for i in ranked.order] if ranked else []
-    rest = sorted(set(range(len(table.models))) - set(order), key=table.models.__getitem__)
+    voted = {i for i, battles in enumerate(table.battles.sum(axis=1)) if battles}
+    rest = sorted(voted - set(order), key=table.models.__getitem__)
     told = _ranked_figures(ranked) if ranked else []
     ranks_of = [(i, Standing.RANKED, more) for i, more in zip(order, told, strict=True)]
     others: list[tuple[int, Standing, dict[str, Any]]] = [(i, _unranked(group.standing[i]), {}) for i in rest]
