@@ -1,9 +1,9 @@
-"""The shown board as a file: CSV for a spreadsheet, JSON with everything that is needed to fit it again."""
+"""The shown board as a file: CSV for a spreadsheet; JSON with the counts, order and seed that fit a count board again."""
 
 import csv
 import io
 import re
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from ranking import board_format, pair_tables
@@ -16,6 +16,7 @@ CSV_COLUMNS = (
     *("both_bad", "first_rate", "se", "joint_lower", "joint_upper", "rank_lower", "rank_upper", "p_first"),
     *("adjacent", "raw_rating", "reweighted", "drift_p"),
 )
+BATTLE_COLUMNS = tuple(one.name for one in fields(board_format.Ends))  # the same by battle, as battle_se and so on
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -29,9 +30,11 @@ def filename(board: Board, ending: str) -> str:
 def as_csv(board: Board) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow([*CSV_COLUMNS, *(f"battle_{name}" for name in BATTLE_COLUMNS)])
     for row in board.rows:
-        writer.writerow([plain(getattr(row, column)) for column in CSV_COLUMNS])
+        figures = [getattr(row, column) for column in CSV_COLUMNS]
+        figures += [getattr(row.battle, name) if row.battle else None for name in BATTLE_COLUMNS]
+        writer.writerow([plain(figure) for figure in figures])
     return out.getvalue()
 
 

@@ -145,7 +145,8 @@ def test_the_csv_is_the_board_and_no_spreadsheet_runs_it(client: Client) -> None
     assert answer["Content-Disposition"].startswith('attachment; filename="agon-board-live-')
     first, second = csv.DictReader(io.StringIO(answer.content.decode()))
     assert (first["name"], first["rank"], first["votes"], second["losses"]) == ("'=SUM(A1)", "1", "52", "40")
-    assert float(first["rating"]) == published.current().rows[0].rating
+    best = published.current().rows[0]
+    assert float(first["rating"]) == best.rating and float(first["battle_joint_upper"]) == best.battle.joint_upper
 
 
 @pytest.mark.django_db
