@@ -3,13 +3,14 @@
 The estimators (and numpy) are imported by the fit alone: web and generate never load them.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from arena import clock
 from arena.models.battles import Origin
@@ -29,6 +30,8 @@ from ranking.boards import Key
 from ranking.models import BoardSnapshot, PairCount
 from ranking.reading import Read
 from ranking.votelog import publication
+
+MARK = "UPDATE ranking_boardsnapshot SET board = jsonb_set(board, '{marker}', %s::jsonb) WHERE id = %s"
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,10 @@ def fit(key: Key) -> BoardSnapshot | None:
         if last and last.board.get("marker") == mark:
             return None
         read = reading.read(key)
-        if (last.board["fingerprint"] == read.fingerprint) if last else read.votes < _least(key):
+        if last and last.board["fingerprint"] == read.fingerprint:
+            remark(last, mark)
+            return None
+        if not last and read.votes < _least(key):
             return None
     board = build(read)
     with transaction.atomic():
@@ -89,6 +95,12 @@ def fit(key: Key) -> BoardSnapshot | None:
         snapshot = store(key, read, board, marker=mark)
     log.info("fitted the %s board: %d votes, %d models", key, snapshot.votes, len(board["models"]))
     return snapshot
+
+
+def remark(last: BoardSnapshot, mark: Any) -> None:
+    """What changed changes nothing of this board (an unranked vote, say): it need not be read again for that."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARK, [json.dumps(mark), last.pk])
 
 
 def public_fits(origin: str) -> list[BoardSnapshot]:

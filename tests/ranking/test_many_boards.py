@@ -107,6 +107,20 @@ def test_votes_of_other_categories_read_no_category(monkeypatch: pytest.MonkeyPa
     assert seen == [LIVE, LIVE, ENGLISH]
 
 
+def test_a_vote_that_changes_nothing_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = rows.contestants(2)
+    ballots(pair, 24)
+    fitting.refit()
+    before = newest(LIVE)
+    ballots(pair, 1, ranked=False)
+    assert fitting.refit() == []
+    monkeypatch.setattr(reading, "read", lambda key, **how: 1 / 0)
+    assert fitting.refit() == [] and not BoardTrouble.objects.exists()
+    after = newest(LIVE)
+    assert after.pk == before.pk and after.board != before.board
+    assert after.board | {"marker": 0} == before.board | {"marker": 0}
+
+
 def test_what_nobody_excluded_is_published_without_reading_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = rows.contestants(2)
     ballots(pair, 24, categories=["en"])
