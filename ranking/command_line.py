@@ -8,34 +8,71 @@ import csv
 import json
 import os
 import sys
-from collections import Counter
+from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ranking import method
 from ranking.imports.formats import NAMES
 from ranking.imports.reading import rows
-from ranking.imports.row import BadFile
+from ranking.imports.row import CHOICES, BadFile, Row
 
-OUTCOMES = {"a": "first", "b": "second", "tie": "tie", "both_bad": "both_bad"}
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ranking.estimators.tally import Tally
+
 COLUMNS = ("rank", "rank_worst", "model", "rating", "lower", "upper", "votes", "standing")
 TIES = ("half-win", "drop", "davidson", "rao-kupper", "grounded-rao-kupper")
 WRONG = 2  # exit code
-Counts = Counter[tuple[str, str, str]]  # first shown, second shown, outcome
-Judged = Counter[tuple[str, str, str, str]]  # the judge ("" = unknown) before them
+UNTIMED = 2**62  # after all others, as an import takes them
 Lines = list[dict[str, Any]]
-
-
-class Votes(NamedTuple):
-    """What a file holds, counted twice; `judged` is empty where no judge is named."""
-
-    counts: Counts
-    judged: Judged
 
 
 class Unusable(Exception):
     """What was asked for cannot be done with this file; the message is one line."""
+
+
+def _codes() -> "array[int]":
+    return array("q")
+
+
+@dataclass(slots=True, eq=False)
+class Votes:
+    """Counted votes as columns of codes: places in `models` (order of appearance), in CHOICES, judges (-1: unknown), seconds."""
+
+    models: dict[str, int] = field(default_factory=dict)
+    judges: dict[str, int] = field(default_factory=dict)
+    a: "array[int]" = field(default_factory=_codes)
+    b: "array[int]" = field(default_factory=_codes)
+    outcome: "array[int]" = field(default_factory=_codes)
+    judge: "array[int]" = field(default_factory=_codes)
+    moment: "array[int]" = field(default_factory=_codes)
+
+    def add(self, row: Row) -> None:
+        self.a.append(self.models.setdefault(row.model_a, len(self.models)))
+        self.b.append(self.models.setdefault(row.model_b, len(self.models)))
+        self.outcome.append(CHOICES.index(row.choice))
+        self.judge.append(self.judges.setdefault(row.judge, len(self.judges)) if row.judge else -1)
+        self.moment.append(int(row.at.timestamp()) if row.at else UNTIMED)
+
+    def columns(self) -> "tuple[tuple[str, ...], dict[str, np.ndarray]]":
+        """The models sorted by name, and the columns with places among these."""
+        import numpy as np
+
+        names = tuple(sorted(self.models))
+        place = np.empty(len(names), np.int64)
+        place[[self.models[name] for name in names]] = np.arange(len(names))
+        found = {name: np.asarray(getattr(self, name), np.int64) for name in ("a", "b", "outcome", "judge", "moment")}
+        return names, found | {side: place[found[side]] for side in "ab"}
+
+    def tally(self) -> "Tally":
+        from ranking.estimators.tally import Tally
+
+        names, found = self.columns()
+        return Tally.of_battles(names, found["a"], found["b"], found["outcome"])
 
 
 def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None = None) -> int:
@@ -53,15 +90,10 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
             out.write("\n")
         else:
             whole = options.ties == TIES[0]
-            lines = _board(votes, options)["models"] if whole else _by_law(votes.counts, options.ties)
+            lines = _board(votes, options)["models"] if whole else _by_law(votes, options.ties)
             (_as_csv if options.csv else _as_table)(lines, out)
         out.flush()  # a full disk or a reader that is gone is told here
-    except (
-        BadFile,
-        Unusable,
-        OSError,
-        ArithmeticError,
-    ) as error:  # ArithmeticError: no fit, as of counts beyond all floats
+    except (BadFile, Unusable, OSError, ArithmeticError) as error:  # the last: no fit, as of counts beyond all floats
         err.write(f"{options.file}: {_one_line(error)}\n")
         return WRONG
     return 0
@@ -100,31 +132,34 @@ def _positive(said: str) -> int:
 
 def read(path: Path, format: str = "auto", category: str = "") -> Votes:
     """Counted votes of the file. Raises BadFile, and Unusable when none is left."""
-    judged: Judged = Counter()
+    votes = Votes()
     others: set[str] = set()
     for row in rows(path, format):
         if row.ranked and (not category or category in row.categories):
-            judged[row.judge, row.model_a, row.model_b, OUTCOMES[row.choice]] += 1
+            votes.add(row)
         others.update(row.categories)
-    if not judged:
+    if not votes.a:
         there = f"; there are: {', '.join(sorted(others)) or 'none'}" if category else ""
         raise Unusable(f"no vote counts in the category {category!r}{there}" if category else "no vote counts")
-    counts: Counts = Counter()
-    for (_judge, *cell), count in judged.items():
-        counts[cell[0], cell[1], cell[2]] += count
-    return Votes(counts, judged if any(cell[0] for cell in judged) else Counter())
+    return votes
 
 
 def _board(votes: Votes, options: argparse.Namespace) -> dict[str, Any]:
     from ranking.board.build import build
     from ranking.board.inputs import Inputs
-    from ranking.estimators.judges import JudgeCell, JudgeTally
-    from ranking.estimators.tally import Cell, Tally
+    from ranking.board.periods import periods
+    from ranking.estimators.judges import JudgeTally
 
-    tally = Tally.of_cells(Cell(a, b, outcome, count) for (a, b, outcome), count in votes.counts.items())
-    cells = (JudgeCell(*cell, count) for cell, count in votes.judged.items())
-    judges = JudgeTally.of_cells(cells, tally.models) if votes.judged else None
-    return build(Inputs(tally=tally, judges=judges, seed=options.seed, replicates=options.replicates))
+    names, found = votes.columns()
+    judges = JudgeTally.of_battles(names, *(found[name] for name in ("a", "b", "outcome", "judge")))
+    inputs = Inputs(
+        tally=votes.tally(),
+        seed=options.seed,
+        replicates=options.replicates,
+        judges=judges if votes.judges else None,
+        periods=() if options.category else periods(names, found),
+    )
+    return build(inputs)
 
 
 def spelled(law: str) -> str:
@@ -132,7 +167,7 @@ def spelled(law: str) -> str:
     return law.casefold().replace(" ", "-")
 
 
-def _by_law(counts: Counts, name: str) -> Lines:
+def _by_law(votes: Votes, name: str) -> Lines:
     """Ratings of the largest group with an estimate, under a law of ties: 95 % intervals by the sandwich, pointwise."""
     import numpy as np
     from scipy.stats import norm
@@ -140,10 +175,9 @@ def _by_law(counts: Counts, name: str) -> Lines:
     from ranking.estimators import outcomes, ranks
     from ranking.estimators.bradley_terry import to_rating
     from ranking.estimators.connectivity import ranked_group
-    from ranking.estimators.tally import Cell, Tally
     from ranking.estimators.tie_models import LAWS
 
-    tally = Tally.of_cells(Cell(a, b, outcome, count) for (a, b, outcome), count in counts.items())
+    tally = votes.tally()
     group = ranked_group(tally.pairs())
     law = next(law for law in LAWS if spelled(law.name) == name)
     try:
@@ -154,13 +188,15 @@ def _by_law(counts: Counts, name: str) -> Lines:
     ends = to_rating(fitted.theta - reach), to_rating(fitted.theta + reach)
     best, worst = ranks.bounds(*ends)
     figures = dict(zip(group.members, zip(best, worst, to_rating(fitted.theta), *ends, strict=True), strict=True))
-    votes = np.bincount(np.concatenate([tally.first, tally.second]), np.tile(tally.count, 2), tally.size)
+    battles = np.bincount(np.concatenate([tally.first, tally.second]), np.tile(tally.count, 2), tally.size)
     lines: Lines = []
     for i, model in enumerate(tally.models):
         rank, low, *ratings = figures.get(i, [None] * 5)
         numbers = [None if rating is None else float(rating) for rating in ratings]
         placed = [None if place is None else int(place) for place in (rank, low)]
-        lines.append(dict(zip(COLUMNS, (*placed, model, *numbers, int(votes[i]), str(group.standing[i])), strict=True)))
+        lines.append(
+            dict(zip(COLUMNS, (*placed, model, *numbers, int(battles[i]), str(group.standing[i])), strict=True))
+        )
     return sorted(lines, key=lambda line: (line["rank"] is None, line["rank"], -(line["rating"] or 0), line["model"]))
 
 

@@ -87,6 +87,7 @@ def read(key: Key, public: bool = False) -> Read:
 
 def _counts(key: Key, hidden: Sequence[UUID]) -> Read:
     from ranking.board.inputs import Inputs
+    from ranking.board.periods import periods
 
     rows = cells(key, bool(hidden))
     tally = _tally(rows)
@@ -103,7 +104,7 @@ def _counts(key: Key, hidden: Sequence[UUID]) -> Read:
         seed=int(fingerprint[:12], 16),
         replicates=settings.BOARD_REPLICATES,
         judges=_by_judge(tally.models, judged) if judged else None,
-        periods=_periods(tally.models, columns) if columns and not key.category else (),
+        periods=periods(tally.models, columns) if columns and not key.category else (),
         overall=_tally(towards) if towards else None,
         part=bool(key.category),
     )
@@ -149,19 +150,6 @@ def _by_judge(models: Sequence[str], columns: "dict[str, np.ndarray]") -> Any:
 
     a, b, outcome, judge = (columns[name] for name in ("a", "b", "outcome", "judge"))
     return JudgeTally.of_battles(models, a, b, outcome, judge, columns.get("count"))
-
-
-def _periods(models: Sequence[str], columns: "dict[str, np.ndarray]") -> Any:
-    """The votes in method.PERIODS stretches of equally many, oldest first; none where a stretch would have too few."""
-    import numpy as np
-
-    from ranking.estimators.tally import Tally
-
-    total = len(columns["a"])
-    if total < method.PERIODS * method.PERIOD_VOTES:
-        return ()
-    parts = np.array_split(np.arange(total), method.PERIODS)  # the votes come in the order of their casts
-    return tuple(Tally.of_battles(models, *(columns[name][part] for name in ("a", "b", "outcome"))) for part in parts)
 
 
 def _print(rows: Any, columns: "dict[str, Any] | None") -> str:

@@ -99,7 +99,17 @@ def neighbours(board: Board) -> Sentence | None:
     if not told["n"]:
         return None
     if not told["k"]:
-        text = _("Of %(n)s pairs of neighbours on the board, none is told apart: their order may be chance.")
+        text = ngettext(
+            "The two neighbours on the board are not told apart: their order may be chance.",
+            "Of %(n)s pairs of neighbours on the board, none is told apart: their order may be chance.",
+            told["n"],
+        )
+    elif told["k"] == told["n"]:
+        text = ngettext(
+            "The two neighbours on the board are told apart.",
+            "All %(n)s pairs of neighbours on the board are told apart.",
+            told["n"],
+        )
     else:
         text = ngettext(
             "Of %(n)s pairs of neighbours on the board, %(k)s is told apart; the order of the others may be chance.",

@@ -62,9 +62,27 @@ def test_a_process_of_its_own_prints_the_table_without_settings_or_database(path
 
 def test_json_is_the_board_of_the_same_counts(path: Path) -> None:
     code, out, err = told(path, "--json", "--seed", 7, "--replicates", 50)
-    cells = [Cell(a, b, outcome, n) for (a, b, outcome), n in sorted(command_line.read(path).counts.items())]
+    battles = [line.split(",") for line in VOTES.splitlines()[1:]]
+    outcomes = {"model_a": "first", "model_b": "second"}
+    cells = [Cell(a, b, outcomes.get(winner, winner), 1) for a, b, winner, _ in battles]
     board = build(Inputs(tally=Tally.of_cells(cells), seed=7, replicates=50))
     assert (code, err) == (0, "") and json.loads(out) == json.loads(json.dumps(board))
+
+
+def timed(moments: list[str]) -> str:
+    """400 votes of 25 judges, of which the later half prefers what the earlier half does not."""
+    rows = (f"{'one,two' if i % 3 else 'two,one'},model_{'ab'[i >= 200]},j{i % 25},{moments[i]}" for i in range(400))
+    return "\n".join(["model_a,model_b,winner,judge,at", *rows])
+
+
+def test_judges_and_times_of_the_file_are_those_of_the_board(tmp_path: Path) -> None:
+    days = [f"2026-01-{1 + i // 20:02}T00:00:{i % 20:02}Z" for i in range(400)]
+    found = json.loads(told(written(tmp_path, "t.csv", timed(days)), "--json", "--replicates", 50)[1])
+    assert found["clusters"]["judges"] == 25 and found["method"]["level"] == "judge"
+    assert found["drift"]["periods"] == 4 and found["drift"]["p"] < 1e-6
+    for moments in ([""] * 400, ["2026-01-01T00:00:00Z"] * 400):
+        still = json.loads(told(written(tmp_path, "s.csv", timed(moments)), "--json", "--replicates", 50)[1])
+        assert still["drift"] is None and still["why"]["drift"] == "no_periods", "an order without times says nothing"
 
 
 def test_csv_has_the_figures_of_the_json(path: Path) -> None:
@@ -148,9 +166,13 @@ def test_intervals_are_by_judge_where_the_file_names_judges_enough() -> None:
     """As on the board of an import of the same file."""
     path = real_votes.file("llmfao_crowd.csv")
     board = json.loads(told(path, "--json", "--replicates", 20)[1])
-    votes = command_line.read(path)
-    tally = Tally.of_cells(Cell(*cell, count) for cell, count in votes.counts.items())
-    judges = JudgeTally.of_cells((JudgeCell(*cell, count) for cell, count in votes.judged.items()), tally.models)
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    outcomes = {"model_a": "first", "model_b": "second"}
+    cells = [(row["model_a"], row["model_b"], outcomes.get(row["winner"], row["winner"]), 1) for row in rows]
+    tally = Tally.of_cells(Cell(*cell) for cell in cells)
+    judged = (JudgeCell(row["judge"], *cell) for row, cell in zip(rows, cells, strict=True))
+    judges = JudgeTally.of_cells(judged, tally.models)
     se = PER_LOGIT * sandwich.clustered(judges, fit(tally.pairs()).theta).se
     assert board["method"]["level"] == "judge" and judges.total == 8931
     assert {row["model"]: row["se"] for row in board["models"]} == pytest.approx(

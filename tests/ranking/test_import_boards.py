@@ -1,12 +1,13 @@
 """Real votes, the whole way: file, origin, fit, published board, page and API, with the reference's ratings."""
 
 import json
+from io import StringIO
 
 import pytest
 from django.test import Client
 
 from arena.models import Contestant
-from ranking import fitting, importing
+from ranking import command_line, fitting, importing
 from ranking.models import BoardSnapshot
 from tests.ranking import real_votes
 
@@ -34,3 +35,35 @@ def test_the_board_of_real_votes_has_the_reference_s_ratings_and_is_public(
     assert answer.status_code == 200
     said = json.dumps(answer.json())
     assert "GPT 4" in said and made.origin in said
+
+
+FIGURES = ("rating", "se", "adjacent", "first_rate", "votes", "wins", "drift_p")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("file", ["llmfao_crowd.csv", "llmfao_gpt4.csv"])
+def test_the_command_line_says_what_the_board_says(
+    file: str, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arena.voiding.app.send_task", lambda *_, **__: None)
+    settings.BOARD_REPLICATES = 50  # type: ignore[attr-defined]
+    path = real_votes.file(file)
+    made = importing.import_votes(path)
+    fitting.refit()
+    board = BoardSnapshot.objects.get(origin=made.origin, category="", controlled=False).board
+    names = {str(pk): name for pk, name in Contestant.objects.filter(origin=made.origin).values_list("pk", "name")}
+    out = StringIO()
+    assert command_line.main([str(path), "--json", "--replicates", "50"], out) == 0
+    printed = json.loads(out.getvalue())
+    methods = [
+        {key: one["method"][key] for key in one["method"] if key != "helped_replicates"} for one in (printed, board)
+    ]
+    assert methods[0] == methods[1] and printed["clusters"] == pytest.approx(board["clusters"])
+    assert printed["why"] == board["why"] and printed["drift"] is None, "the file has no times"
+    ours = {row["model"]: row for row in printed["models"]}
+    for row in board["models"]:
+        for figure in FIGURES:
+            assert ours[names[row["model"]]][figure] == pytest.approx(row[figure], abs=1e-6), figure
+        for end in ("joint_lower", "joint_upper"):  # of drawn maxima, with another seed
+            reach = abs(row[end] - row["rating"]) if row["rating"] else 0
+            assert ours[names[row["model"]]][end] == pytest.approx(row[end], abs=0.05 * reach), end

@@ -59,10 +59,22 @@ def claim(holds: bool) -> Claim:
 
 @pytest.mark.parametrize(
     ("held", "words"),
-    [(0, "Of 3 pairs of neighbours on the board, none is"), (1, "1 is told apart"), (2, "2 are told apart")],
+    [
+        (0, "Of 3 pairs of neighbours on the board, none is"),
+        (1, "1 is told apart; the order of the others may be chance."),
+        (2, "2 are told apart; the order of the others may be chance."),
+        (3, "All 3 pairs of neighbours on the board are told apart."),
+    ],
 )
 def test_how_many_neighbours_are_told_apart(held: int, words: str) -> None:
     assert words in said(board(*ladder(4), claims=[claim(i < held) for i in range(3)]), "claims").text
+
+
+@pytest.mark.parametrize(
+    ("holds", "words"), [(True, "are told apart."), (False, "are not told apart: their order may")]
+)
+def test_a_board_of_two_models_speaks_of_the_two(holds: bool, words: str) -> None:
+    assert words in said(board(*ladder(2), claims=[claim(holds)]), "claims").text
 
 
 @pytest.mark.parametrize(
