@@ -38,6 +38,7 @@ COLUMNS: dict[str, Column] = {
     "model": Column(_("Model"), lambda row: row.name.casefold(), False),
     "rating": Column(_("Rating"), lambda row: row.rating, True),
     "first": Column(_("P(first)"), lambda row: row.p_first, True),
+    "places": Column(_("Places"), lambda row: row.rank_lower, False),
     "win_rate": Column(_("Win rate"), lambda row: row.win_rate, True),
     "votes": Column(_("Votes"), lambda row: row.votes, True),
     "price": Column(_("Price"), price.blended, False),

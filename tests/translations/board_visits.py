@@ -46,7 +46,15 @@ def figured() -> list[Contestant]:
     snapshot.board |= fitted_figures() | {"service": measured}
     for one in snapshot.board["models"]:
         one |= {"p_first": 0.4, "quantiles": [900.0 + 5 * k for k in range(21)], "first_rate": 0.5012}
-        one |= {"joint_lower": 900.0, "joint_upper": 1100.0, "rank_lower": 1, "rank_upper": 3}
+        one |= {
+            "joint_lower": 900.0,
+            "joint_upper": 1100.0,
+            "rank_lower": 1,
+            "rank_upper": 3,
+            "raw_rating": 1234.5,
+            "reweighted": 1233.5,
+            "drift_p": 0.01,
+        }
     snapshot.save(update_fields=["board"])
     for key in ({"category": "german"}, {"controlled": True}, {"origin": "import:seven"}):
         moment = snapshot.published_at
