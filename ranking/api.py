@@ -79,6 +79,7 @@ class Leaderboard(Schema):
     style: Style
     figures: Figures
     why: dict[str, str]
+    log_entry: int | None
 
 
 class Boards(Schema):
@@ -191,7 +192,7 @@ def pairs(
 
 
 def as_json(board: Board) -> dict[str, Any]:
-    shown = {name: getattr(board, name) for name in ("state", "seed", "method")}
+    shown = {name: getattr(board, name) for name in ("state", "seed", "method", "log_entry")}
     figures = {name: getattr(board.figures, name) for name in board_format.FIGURES}
     why = {name: board.figures.why[name] for name, figure in figures.items() if figure is None}
     return _named(board) | shown | {"figures": figures, "why": why, "models": [row.public() for row in board.rows]}

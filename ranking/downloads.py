@@ -56,6 +56,7 @@ def as_json(board: Board) -> dict[str, Any]:
         "state": board.state,
         "method": board.method,
         "seed": board.seed,
+        "log_entry": board.log_entry,
         "figures": {name: _plain(getattr(board.figures, name)) for name in board_format.FIGURES},
         "why": board.figures.why,
         "models": [_model(row) for row in board.rows],

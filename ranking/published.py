@@ -107,6 +107,7 @@ class Board:
     key: Key
     votes: int
     seed: int
+    log_entry: int | None  # the line of the vote log that it was published with
     fitted_at: datetime
     published_at: datetime
     rows: tuple[Row, ...]
@@ -217,6 +218,7 @@ def board_of(snapshot: BoardSnapshot) -> Board:
         key=Key.of(snapshot),
         votes=snapshot.votes,
         seed=snapshot.seed,
+        log_entry=snapshot.log_entry,
         fitted_at=snapshot.fitted_at,
         published_at=snapshot.published_at or snapshot.fitted_at,
         rows=tuple(_row(place, model, contestants, measured) for place, model in enumerate(figures.models)),

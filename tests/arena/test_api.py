@@ -47,10 +47,11 @@ def test_the_board_has_its_figures_under_stable_names() -> None:
         "method",
         "models",
     ]
-    assert list(told)[9:] == ["category", "style", "figures", "why"]
+    assert list(told)[9:] == ["category", "style", "figures", "why", "log_entry"]
     assert told["snapshot"] == str(snapshot.pk)
     assert (told["origin"], told["synthetic"], told["state"], told["votes"]) == ("live", False, "fitted", 42)
     assert told["method"]["confidence"] == 0.95
+    assert get(f"/api/v1/log/boards/{told['log_entry']}").json()["boards"][0]["seed"] == told["seed"]
     assert [model["name"] for model in told["models"]] == [strong.name, weak.name]
     best = told["models"][0]
     assert (best["rank"], best["wins"], best["losses"], best["ties"], best["standing"]) == (1, 30, 10, 2, "ranked")
