@@ -16,9 +16,11 @@ from ranking.published import Board, Row, Standing
 router = Router(tags=["leaderboard"])
 
 Style = Literal["off", "on"]
-ORIGIN = Query("", max_length=60, description="live, demo or import:NAME; by default the site's own board.")
-CATEGORY = Query("", max_length=40, description="By default every vote.")
-STYLE = Query("off", description="on: the board with the effect of style taken out.")
+ORIGIN = Query(
+    "", max_length=60, description=gettext_noop("live, demo or import:NAME; by default the site's own board.")
+)
+CATEGORY = Query("", max_length=40, description=gettext_noop("By default every vote."))
+STYLE = Query("off", description=gettext_noop("on: the board with the effect of style taken out."))
 SERIES_MOST, POINTS_MOST, PAIRS_MOST = 10, 1000, 200
 
 
@@ -159,10 +161,12 @@ def over_time(
     origin: str = ORIGIN,
     category: str = CATEGORY,
     style: Style = STYLE,
-    model: list[str] = Query([], max_length=SERIES_MOST, description="Slugs; by default the first five of the board."),
-    since: date | None = Query(None, description="First day (UTC)."),
-    until: date | None = Query(None, description="Last day (UTC)."),
-    limit: int = Query(100, ge=1, le=POINTS_MOST, description="Newest publications of the range."),
+    model: list[str] = Query(
+        [], max_length=SERIES_MOST, description=gettext_noop("Slugs; by default the first five of the board.")
+    ),
+    since: date | None = Query(None, description=gettext_noop("First day (UTC).")),
+    until: date | None = Query(None, description=gettext_noop("Last day (UTC).")),
+    limit: int = Query(100, ge=1, le=POINTS_MOST, description=gettext_noop("Newest publications of the range.")),
 ) -> dict[str, Any]:
     """Each model's rating, interval, rank and votes on each published board; older days keep their last board alone."""
     board = _board(Asked(origin, category, style))
@@ -184,7 +188,7 @@ def pairs(
     origin: str = ORIGIN,
     category: str = CATEGORY,
     style: Style = STYLE,
-    limit: int = Query(50, ge=2, le=PAIRS_MOST, description="The first models of the board."),
+    limit: int = Query(50, ge=2, le=PAIRS_MOST, description=gettext_noop("The first models of the board.")),
 ) -> dict[str, Any]:
     """Battles, ties and win rate of each pair of the board's first models, and what their ratings predict."""
     board = _board(Asked(origin, category, style))
