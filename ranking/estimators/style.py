@@ -25,11 +25,13 @@ from scipy.special import expit
 from ranking.estimators import bradley_terry
 from ranking.estimators.bradley_terry import NotConverged
 from ranking.estimators.connectivity import Group, ranked_group
+from ranking.estimators.style_moments import Moments
 from ranking.estimators.style_rows import Chunk, Rows, gather
 from ranking.estimators.tally import Floats, Pairs
 
 SETTLED = 1e-7  # the last Newton step in logits; the error that it leaves is of the order of its square
 MAX_ITERATIONS = 100
+NEAR = 1.0  # logits
 DEPENDENT = 1e-9  # share of a covariate's sum of squares that the models and earlier covariates must leave unexplained
 POSITION = "position"
 
@@ -71,48 +73,15 @@ class _Design:
     def width(self) -> int:
         return len(self.kept) + self.position
 
+    def moments(self) -> Moments:
+        return Moments.empty(len(self.rows.first), self.width)
+
     def block(self, part: slice) -> Floats:
         """(F, n) float64."""
         values = np.ones((self.width, len(self.rows.pair[part])))
         for f, column in enumerate(self.kept):
             values[f] = (self.rows.columns[column, part] - self.centre[f]) / self.scale[f]
         return values
-
-
-@dataclass(slots=True)
-class _Moments:
-    """Sum over rows of weight * z z', z = (e_A - e_B, x): by pair, pair by covariate, and covariate by covariate."""
-
-    pair: Floats
-    cross: Floats
-    square: Floats
-
-    @classmethod
-    def empty(cls, design: _Design) -> "_Moments":
-        pairs, width = len(design.rows.first), design.width
-        return cls(np.zeros(pairs), np.zeros((width, pairs)), np.zeros((width, width)))
-
-    def add(self, pair: np.ndarray, x: Floats, weight: Floats) -> None:
-        count = len(self.pair)
-        self.pair += np.bincount(pair, weight, count)
-        weighted = x * weight
-        for f, column in enumerate(weighted):
-            self.cross[f] += np.bincount(pair, column, count)
-        self.square += weighted @ x.T
-
-    def matrix(self, rows: Rows) -> Floats:
-        """(K + F, K + F)."""
-        k, width = rows.size, len(self.square)
-        full = np.zeros((k + width, k + width))
-        weight = np.zeros((k, k))
-        weight[rows.first, rows.second] = self.pair
-        weight += weight.T
-        full[:k, :k] = np.diag(weight.sum(axis=1)) - weight
-        for f in range(width):
-            full[:k, k + f] = np.bincount(rows.first, self.cross[f], k) - np.bincount(rows.second, self.cross[f], k)
-        full[k:, :k] = full[:k, k:].T
-        full[k:, k:] = self.square
-        return full
 
 
 def control(
@@ -142,7 +111,7 @@ def fit(rows: Rows, *, centred: bool = False, position: bool = False) -> Style:
     for _round in range(MAX_ITERATIONS):
         gradient, information = _slope(design, estimate)
         step = _solve(information, gradient, k)
-        reach = float(np.ptp(step[:k]) + np.abs(step[k:]) @ largest)  # the furthest that any battle's logit can move
+        reach = _reach(design, step, largest)
         estimate += step * (np.log1p(reach) / reach if reach > 1e-12 else 1.0)
         if np.abs(step).max() <= SETTLED * max(1.0, float(np.abs(estimate).max())):
             break
@@ -198,7 +167,7 @@ def _square(column: np.ndarray, mean: float) -> float:
 
 def _unexplained(design: _Design) -> tuple[list[bool], list[bool]]:
     """Of each covariate: does the space of the models (and intercept) leave something of it; do earlier ones kept, too?"""
-    moments = _Moments.empty(design)
+    moments = design.moments()
     for part in design.rows.blocks():
         pair = design.rows.pair[part].astype(np.intp)
         moments.add(pair, design.block(part), np.ones(len(pair)))
@@ -230,18 +199,35 @@ def _largest(design: _Design, f: int) -> float:
     return float(np.abs((ends - design.centre[f]) / design.scale[f]).max())
 
 
-def _chance(design: _Design, part: slice, estimate: Floats) -> tuple[np.ndarray, Floats, Floats, Floats]:
-    """Of a block: pairs (n,), covariates (F, n), logits (n,) and P(A wins) (n,)."""
+def _reach(design: _Design, step: Floats, largest: Floats) -> float:
+    """The furthest that `step` moves any battle's logit, which is what damps it; a bound where that is short anyway.
+
+    Steps along nearly collinear covariates are long and cancel, so that the bound alone would stand still.
+    """
+    k = design.rows.size
+    bound = float(np.ptp(step[:k]) + np.abs(step[k:]) @ largest)
+    if bound <= NEAR:
+        return bound
+    return max(float(np.abs(_logit(design, part, step)[2]).max()) for part in design.rows.blocks())
+
+
+def _logit(design: _Design, part: slice, estimate: Floats) -> tuple[np.ndarray, Floats, Floats]:
+    """Of a block: pairs (n,), covariates (F, n) and logits (n,)."""
     rows, k = design.rows, design.rows.size
     theta = estimate[:k]
     pair, x = rows.pair[part].astype(np.intp), design.block(part)
-    logit = (theta[rows.first] - theta[rows.second])[pair] + estimate[k:] @ x
+    return pair, x, (theta[rows.first] - theta[rows.second])[pair] + estimate[k:] @ x
+
+
+def _chance(design: _Design, part: slice, estimate: Floats) -> tuple[np.ndarray, Floats, Floats, Floats]:
+    """The same with P(A wins) (n,)."""
+    pair, x, logit = _logit(design, part, estimate)
     return pair, x, logit, expit(logit)
 
 
 def _slope(design: _Design, estimate: Floats) -> tuple[Floats, Floats]:
     """Gradient (K + F,) and information (K + F, K + F) of the log-likelihood."""
-    rows, moments = design.rows, _Moments.empty(design)
+    rows, moments = design.rows, design.moments()
     by_pair, by_covariate = np.zeros(len(rows.first)), np.zeros(design.width)
     for part in rows.blocks():
         pair, x, _logit, p = _chance(design, part, estimate)
@@ -270,7 +256,7 @@ def _sandwich(design: _Design, estimate: Floats) -> tuple[Floats, Floats | None,
     The judges' M has the factor G / (G - 1) for G judges.
     """
     rows, k = design.rows, design.rows.size
-    bread, meat, likelihood = _Moments.empty(design), _Moments.empty(design), 0.0
+    bread, meat, likelihood = design.moments(), design.moments(), 0.0
     judges = None if rows.judge is None else int(rows.judge.max()) + 1
     by_model = csr_array((judges or 0, k))
     by_covariate = np.zeros((design.width, judges or 0))

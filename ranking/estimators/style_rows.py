@@ -137,7 +137,8 @@ def _stored(
 ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.float32], Ints | None]:
     """Check a chunk and keep its columns: pair key, half points of A, covariates, judges."""
     a, b, outcome = (np.asarray(codes, np.int64) for codes in (chunk.a, chunk.b, chunk.outcome))
-    covariates = np.asarray(chunk.features, float).reshape(len(a), features)
+    with np.errstate(over="ignore"):  # what single precision cannot hold becomes inf, and is refused
+        covariates = np.asarray(chunk.features, np.float32).reshape(len(a), features)
     if len(a) and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= size):
         raise ValueError(f"a position is outside the {size} models")
     if len(a) and (outcome.min() < 0 or outcome.max() >= OUTCOMES):
@@ -145,9 +146,9 @@ def _stored(
     if (a == b).any():
         raise ValueError("a battle of a model against itself")
     if not np.isfinite(covariates).all():
-        raise ValueError("a covariate is not finite")
+        raise ValueError("a covariate is not finite in single precision")
     judge = None if chunk.judge is None else np.asarray(chunk.judge, np.int64)
-    return (a * size + b).astype(np.int32), _HALVES[outcome], covariates.T.astype(np.float32), judge
+    return (a * size + b).astype(np.int32), _HALVES[outcome], np.ascontiguousarray(covariates.T), judge
 
 
 def _compact(judges: NDArray[np.integer]) -> NDArray[np.int32]:

@@ -192,6 +192,21 @@ def test_a_position_that_the_pairs_decide_is_refused() -> None:
         style.fit(rows, position=True)
 
 
+@pytest.mark.parametrize("apart", [1e-2, 1e-4])
+def test_nearly_collinear_covariates_are_fitted_and_not_called_separating(apart: float) -> None:
+    """Their coefficients are hundreds of logits that cancel; the fitted chances are those of the regression."""
+    rng = np.random.default_rng(31)
+    a, b, x = *np.array([(i, j) for i in range(5) for j in range(5) if i != j] * 50).T, rng.normal(size=(1000, 2))
+    x = np.column_stack([x, x[:, 0] + apart * rng.normal(size=1000)]).astype(np.float32)
+    outcome = (rng.random(1000) > 1 / (1 + np.exp(-x[:, 1] / 2))).astype(int)
+    _group, made = style.control("abcde", ["f", "g", "near"], [Chunk(a, b, outcome, x)])
+    assert made is not None and made.names == ("f", "g", "near")
+    design = np.column_stack([np.eye(5)[a] - np.eye(5)[b], x / made.scale])[:, 1:]
+    model = sm.GLM(1 - outcome, design, family=sm.families.Binomial()).fit(tol=1e-13, maxiter=200)
+    assert made.beta == pytest.approx(model.params[4:], rel=1e-4)
+    assert made.log_likelihood == pytest.approx(model.llf, rel=1e-9)
+
+
 def test_a_covariate_that_separates_the_outcomes_is_refused() -> None:
     chunk = simulate(7, 3, 200, beta=(0.0,))
     won = np.where(np.asarray(chunk.outcome) == Outcome.TIE, 0.0, 1.0 - 2 * np.asarray(chunk.outcome))
