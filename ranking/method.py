@@ -2,7 +2,7 @@
 
 from math import log
 
-VERSION = 5  # of the method: a new number refits every board
+VERSION = 6  # of the method: a new number refits every board
 CENTRE = 1000.0  # the rating of the mean of the ranked models
 SCALE = 400.0  # points for odds of ten to one
 PER_LOGIT = SCALE / log(10.0)
