@@ -6,10 +6,10 @@ from datetime import datetime
 
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
-from ranking.board_format import Why
 from ranking.published import Board, Row
+from ranking.words import FIGURES, REASONS
 
 SURELY, PERHAPS = 0.95, 0.5  # from which chance of being first on a lead is called one
 FLAG_P = 0.05  # a test below this p-value is worth a warning
@@ -98,18 +98,12 @@ def neighbours(board: Board) -> Sentence | None:
     told = {"k": sum(claim.holds for claim in claims), "n": len(claims)}
     if not told["n"]:
         return None
+    if told["n"] == 1:
+        return Sentence("claims", _one_pair(apart=told["k"] == 1))
     if not told["k"]:
-        text = ngettext(
-            "The two neighbours on the board are not told apart: their order may be chance.",
-            "Of %(n)s pairs of neighbours on the board, none is told apart: their order may be chance.",
-            told["n"],
-        )
+        text = _("Of %(n)s pairs of neighbours on the board, none is told apart: their order may be chance.")
     elif told["k"] == told["n"]:
-        text = ngettext(
-            "The two neighbours on the board are told apart.",
-            "All %(n)s pairs of neighbours on the board are told apart.",
-            told["n"],
-        )
+        text = _("All %(n)s pairs of neighbours on the board are told apart.")
     else:
         text = ngettext(
             "Of %(n)s pairs of neighbours on the board, %(k)s is told apart; the order of the others may be chance.",
@@ -117,6 +111,12 @@ def neighbours(board: Board) -> Sentence | None:
             told["k"],
         )
     return Sentence("claims", text % told)
+
+
+def _one_pair(apart: bool) -> str:
+    if apart:
+        return _("The two neighbours on the board are told apart.")
+    return _("The two neighbours on the board are not told apart: their order may be chance.")
 
 
 def certificate(board: Board) -> Sentence | None:
@@ -245,36 +245,6 @@ MAKERS: tuple[Callable[[Board], Sentence | None], ...] = (
     *(leader, joint, neighbours, certificate, claim_of_first, clusters, helped, shrinkage, position, drift, cycles),
 )
 
-FIGURES = {
-    "position": gettext_lazy("Effect of the side"),
-    "ties": gettext_lazy("Comparison of tie models"),
-    "claims": gettext_lazy("Neighbours told apart"),
-    "certificate": gettext_lazy("Votes that would overturn the lead"),
-    "drift": gettext_lazy("Changes over time"),
-    "cycles": gettext_lazy("Circles"),
-    "style": gettext_lazy("Effect of style"),
-    "sure": gettext_lazy("Confirmation of the lead"),
-    "clusters": gettext_lazy("Votes by one person"),
-    "shrinkage": gettext_lazy("Leaning on the overall board"),
-}
-REASONS = {
-    Why.TOO_FEW: gettext_lazy("too few votes"),
-    Why.OLDER_METHOD: gettext_lazy("this board was fitted before we computed it"),
-    Why.NO_JUDGES: gettext_lazy("nobody knows which votes are by the same person"),
-    Why.FEW_JUDGES: gettext_lazy("too few people have voted"),
-    Why.OVERALL_ONLY: gettext_lazy("told of all votes together, not by category"),
-    Why.NOT_THIN: gettext_lazy("this board has votes enough of its own"),
-    Why.SHRUNK: gettext_lazy("not on a board that leans on the overall one"),
-    Why.NO_STYLE: gettext_lazy("the answers' lengths and formatting are not known"),
-    Why.NO_PROBABILITIES: gettext_lazy("all pairs were drawn alike, or nobody knows how"),
-    Why.NO_PERIODS: gettext_lazy("fewer than two periods with enough votes"),
-    Why.NOT_CONTROLLED: gettext_lazy("only with style control"),
-    Why.CONTROLLED: gettext_lazy("not with style control, which reads votes rather than counts"),
-    Why.NOT_FOUND: gettext_lazy("none was found within the bound of the search"),
-    Why.NOT_CONVERGED: gettext_lazy("the estimate has no finite answer"),
-    Why.TIME: gettext_lazy("left out to keep the fit within its time"),
-}
-
 
 def missing(board: Board) -> list[tuple[str, str]]:
     """(figure, reason) of what the board could not tell; a reason that this version does not know is shown as it is."""
@@ -285,18 +255,3 @@ def missing(board: Board) -> list[tuple[str, str]]:
         if getattr(board.figures, name) is None and why and not elsewhere:
             told.append((str(label), str(REASONS.get(why, why))))  # type: ignore[call-overload]
     return told
-
-
-# Names of other models of a tie, and of what style is made of, as boards store them.
-NAMES = {
-    "half_win": gettext_lazy("half a win (this board)"),
-    "drop": gettext_lazy("ties left out"),
-    "davidson": "Davidson",
-    "rao_kupper": "Rao-Kupper",
-    "grounded_rao_kupper": gettext_lazy("Rao-Kupper, “both bad” apart"),
-    "length": gettext_lazy("Length"),
-    "headers": gettext_lazy("Headings"),
-    "lists": gettext_lazy("List items"),
-    "bold": gettext_lazy("Bold text"),
-    "sentiment": gettext_lazy("Tone"),
-}

@@ -6,7 +6,7 @@ from typing import Any
 from django import template
 from django.utils.formats import number_format
 
-from ranking import sure
+from ranking import words
 from ranking.plots import axes
 
 register = template.Library()
@@ -71,4 +71,4 @@ def of(columns: Any, name: str) -> bool:
 @register.filter
 def named(stored: str) -> str:
     """The public name of a tie model or a part of style; one that this version does not know is shown as it is stored."""
-    return str(sure.NAMES.get(re.sub(r"\W+", "_", stored).casefold(), stored))
+    return str(words.NAMES.get(re.sub(r"\W+", "_", stored).casefold(), stored))

@@ -53,6 +53,7 @@ def board(*rows: Row, key: Key | None = None, met: int = 10, **figures: Any) -> 
         seed=1,
         fitted_at=now(),
         published_at=now(),
+        log_entry=None,
         rows=tuple(rows),
         figures=replace(whole, **figures),
     )

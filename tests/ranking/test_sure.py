@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import translation
 
-from ranking import sure
+from ranking import sure, words
 from ranking.board_format import Certificate, Claim, Clusters, Cycles, Drift, Position, Shrinkage, Sure, Why
 from ranking.boards import Key
 from ranking.published import Board
@@ -75,6 +75,11 @@ def test_how_many_neighbours_are_told_apart(held: int, words: str) -> None:
 )
 def test_a_board_of_two_models_speaks_of_the_two(holds: bool, words: str) -> None:
     assert words in said(board(*ladder(2), claims=[claim(holds)]), "claims").text
+
+
+@pytest.mark.parametrize(("holds", "text"), [(True, "are told apart."), (False, "are not told apart: their order")])
+def test_two_models_are_one_pair_of_neighbours(holds: bool, text: str) -> None:
+    assert f"The two neighbours on the board {text}" in said(board(*ladder(2), claims=[claim(holds)]), "claims").text
 
 
 @pytest.mark.parametrize(
@@ -154,15 +159,15 @@ def test_a_board_without_figures_or_ratings_claims_nothing() -> None:
 
 
 def test_what_is_missing_is_named_with_its_reason_and_nothing_that_belongs_elsewhere() -> None:
-    why: dict[str, Any] = dict.fromkeys(sure.FIGURES, Why.OLDER_METHOD) | {
+    why: dict[str, Any] = dict.fromkeys(words.FIGURES, Why.OLDER_METHOD) | {
         "clusters": Why.NO_JUDGES,
         "drift": "new_reason",
     }
     told = dict(sure.missing(board(*ladder(3), why=why, sure=None)))
     assert told["Votes by one person"] == "nobody knows which votes are by the same person"
-    assert told["Changes over time"] == "new_reason" and len(told) == len(sure.FIGURES) - 2
+    assert told["Changes over time"] == "new_reason" and len(told) == len(words.FIGURES) - 2
     category = board(*ladder(3), why=why, key=Key("live", "code", controlled=True))
-    assert len(sure.missing(category)) == len(sure.FIGURES)
+    assert len(sure.missing(category)) == len(words.FIGURES)
     drifting = board(*ladder(3), why=why, drift=Drift(statistic=1.0, df=1, p=0.5, periods=2))
     assert "Changes over time" not in dict(sure.missing(drifting))
 
@@ -170,7 +175,7 @@ def test_what_is_missing_is_named_with_its_reason_and_nothing_that_belongs_elsew
 def test_every_figure_and_reason_of_a_board_has_words() -> None:
     from ranking.board_format import FIGURES
 
-    assert set(sure.FIGURES) == set(FIGURES) and set(sure.REASONS) == set(Why)
+    assert set(words.FIGURES) == set(FIGURES) and set(words.REASONS) == set(Why)
 
 
 def test_sentences_follow_the_language() -> None:
