@@ -170,7 +170,7 @@ def spelled(law: str) -> str:
 def _by_law(votes: Votes, name: str) -> Lines:
     """Ratings of the largest group with an estimate, under a law of ties: 95 % intervals by the sandwich, pointwise."""
     import numpy as np
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     from ranking.estimators import outcomes, ranks
     from ranking.estimators.bradley_terry import to_rating
@@ -184,7 +184,7 @@ def _by_law(votes: Votes, name: str) -> Lines:
         fitted = outcomes.fit(law, tally.select(group.members))
     except outcomes.NoEstimate as refusal:
         raise Unusable(str(refusal)) from None
-    reach = norm.ppf((1 + method.CONFIDENCE) / 2) * fitted.deviations[: len(group.members)]
+    reach = ndtri((1 + method.CONFIDENCE) / 2) * fitted.deviations[: len(group.members)]
     ends = to_rating(fitted.theta - reach), to_rating(fitted.theta + reach)
     best, worst = ranks.bounds(*ends)
     figures = dict(zip(group.members, zip(best, worst, to_rating(fitted.theta), *ends, strict=True), strict=True))

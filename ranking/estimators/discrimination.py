@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaln
-from scipy.stats import norm
+from scipy.special import betaln, ndtri
 
 from ranking.estimators.tally import Floats, Ints, Outcome, Tally
 from ranking.method import CONFIDENCE
@@ -85,7 +84,7 @@ def by_topic(topics: Mapping[str, Tally], strong: ArrayLike, weak: ArrayLike) ->
 def wilson(won: ArrayLike, total: ArrayLike) -> tuple[Floats, Floats]:
     """95 % score interval of a share (Wilson 1927)."""
     won, total = np.asarray(won, float), np.asarray(total, float)
-    z = norm.ppf((1 + CONFIDENCE) / 2)
+    z = ndtri((1 + CONFIDENCE) / 2)
     centre, grown = (won + z**2 / 2) / (total + z**2), total + z**2
     half = z / grown * np.sqrt(won * (total - won) / total + z**2 / 4)
     return np.asarray(np.maximum(centre - half, 0.0)), np.asarray(np.minimum(centre + half, 1.0))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from ranking.estimators import bradley_terry, sandwich
 from ranking.estimators.bradley_terry import NotConverged, chances, information, pseudo_inverse
@@ -94,7 +94,7 @@ def constancy(periods: Sequence[Tally]) -> Constancy:
     for m in range(size):
         statistic[m], freedom[m] = _test(scores[:, m], crosses[:, m] @ bread, meats, total, m)
     moved = np.divide(scores, curves, out=np.full(scores.shape, np.nan), where=curves > 0)
-    p_value = np.where(freedom > 0, chi2.sf(statistic, np.maximum(freedom, 1)), 1.0)
+    p_value = np.where(freedom > 0, chdtrc(np.maximum(freedom, 1), np.maximum(statistic, 0)), 1.0)
     return Constancy(statistic, freedom, p_value, moved)
 
 

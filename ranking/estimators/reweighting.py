@@ -10,7 +10,7 @@ chi-square test, and effective sample sizes (sum w)^2 / sum w^2. Shown by tests/
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from ranking.estimators import bradley_terry, sandwich
 from ranking.estimators.bradley_terry import chances, information, laplacian, pseudo_inverse
@@ -62,7 +62,7 @@ def estimate(tally: Tally) -> Reweighted:
         np.sqrt(np.maximum(np.diag(spread), 0.0)),
         statistic,
         freedom,
-        float(chi2.sf(statistic, freedom)) if freedom else 1.0,
+        float(chdtrc(freedom, max(statistic, 0))) if freedom else 1.0,
         tally.total,
         effective(tally),
         _by_model(tally),

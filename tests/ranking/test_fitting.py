@@ -161,6 +161,17 @@ def test_web_and_generate_never_load_numpy(modules: str) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr[-2000:]
 
 
+def test_the_batch_worker_loads_no_more_of_scipy_than_its_fits_need() -> None:
+    """scipy.stats alone would take 35 MB in each of its processes."""
+    parts = "ranking.board.build, ranking.sampling, ranking.topics, ranking.agreement, ranking.watch_rows"
+    watching = "ranking.detectors.watching, ranking.estimators.discrimination, ranking.estimators.agreement"
+    script = f"import sys, django; django.setup(); import {parts}, {watching}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert {"scipy.special", "numpy"} <= set(done.stdout.split())
+    assert not {"scipy.stats", "scipy.optimize", "statsmodels", "pandas"} & set(done.stdout.split())
+
+
 def test_everything_the_clock_starts_is_a_task_and_fits_have_their_own_queue() -> None:
     from django.conf import settings
 
