@@ -158,6 +158,7 @@ def _board(votes: Votes, options: argparse.Namespace) -> dict[str, Any]:
         replicates=options.replicates,
         judges=judges if votes.judges else None,
         periods=() if options.category else periods(names, found),
+        part=not options.json,  # the table shows none of the figures that a part of a board leaves out
     )
     return build(inputs)
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from ranking import command_line
 from ranking.estimators.style_rows import contrast
-from ranking.estimators.tally import Cell, Tally
 from tests.bench import _rating_boards
 from tests.ranking import real_votes
 from tests.ranking.imports import samples
@@ -18,8 +17,8 @@ from tests.ranking.imports.samples import written
 def test_it_reads_the_votes_that_the_command_line_ranks() -> None:
     path = real_votes.file("llmfao_crowd.csv")
     battles = _rating_boards.read(path)
-    counts = command_line.read(path).counts
-    whole = Tally.of_cells([Cell(*cell, count) for cell, count in counts.items()], battles.models)
+    whole = command_line.read(path).tally()
+    assert battles.models == whole.models
     for name in ("first", "second", "first_was_a", "outcome", "count"):
         np.testing.assert_array_equal(getattr(battles.tally(), name), getattr(whole, name))
     assert battles.judge is not None and len(np.unique(battles.judge)) == 124
@@ -37,7 +36,7 @@ def test_style_counts_go_to_their_side_and_feature(tmp_path: Path) -> None:
 
 def test_votes_that_do_not_count_are_passed_over(tmp_path: Path) -> None:
     path = written(tmp_path, "v.jsonl", samples.LMSYS)
-    assert len(_rating_boards.read(path).a) == sum(command_line.read(path).counts.values()) < len(samples.LMSYS)
+    assert len(_rating_boards.read(path).a) == command_line.read(path).tally().total < len(samples.LMSYS)
 
 
 def test_a_wrong_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
