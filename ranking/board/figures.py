@@ -33,6 +33,7 @@ from ranking.estimators.bradley_terry import PER_LOGIT
 from ranking.estimators.outcomes import NoEstimate
 from ranking.method import CONFIDENCE
 
+NOTHING = 1e-9  # share of a variance that is rounding
 Figure = Part | Sequence[Part] | Why
 
 
@@ -99,7 +100,7 @@ def style(ranked: Ranked) -> Figure:
         return Why.NOT_CONTROLLED
     by_judge = fitted.clustered is not None and ranked.unjudged is None
     matrix = fitted.clustered if by_judge and fitted.clustered is not None else fitted.covariance
-    errors, reach = np.sqrt(np.diag(matrix)[len(fitted.theta) :]), float(ndtri(0.5 + CONFIDENCE / 2))
+    errors, reach = np.sqrt(np.maximum(np.diag(matrix)[len(fitted.theta) :], 0.0)), float(ndtri(0.5 + CONFIDENCE / 2))
     terms = [
         StyleTerm(name=name, coefficient=float(b), se=float(e), lower=float(b - reach * e), upper=float(b + reach * e))
         for name, b, e in zip(fitted.names, fitted.beta, errors, strict=True)
@@ -111,8 +112,10 @@ def clusters(ranked: Ranked) -> Figure:
     """How much wider intervals are by judge: the ratio of the two covariances' traces is the effect on the variance."""
     if ranked.unjudged or ranked.judges is None:
         return ranked.unjudged or Why.NO_JUDGES
-    effect = float(np.trace(ranked.shown.covariance.matrix) / np.trace(ranked.battle.covariance.matrix))
-    votes = ranked.tally.total
+    by_judge, by_battle = (float(np.trace(one.covariance.matrix)) for one in (ranked.shown, ranked.battle))
+    if not by_judge > NOTHING * by_battle > 0:  # nothing but ties, or votes that cancel within every judge
+        return Why.TOO_FEW
+    effect, votes = by_judge / by_battle, ranked.tally.total
     return Clusters(judges=ranked.judges.judges, effective_votes=votes / effect, inflation=effect**0.5)
 
 

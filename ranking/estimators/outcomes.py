@@ -46,7 +46,7 @@ class Fitted:
     @property
     def deviations(self) -> Floats:
         """(P,) standard errors by the sandwich."""
-        return np.asarray(np.sqrt(np.diag(self.sandwich)))
+        return np.asarray(np.sqrt(np.maximum(np.diag(self.sandwich), 0.0)))  # 0 may be -1e-20
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -69,7 +69,9 @@ def count(record: Record, name: str) -> int:
     numbers = [integer(parts, part) for part in parts]
     if None in numbers:
         raise ValueError(f"{name} is missing")
-    return sum(number for number in numbers if number is not None)
+    if (total := sum(number for number in numbers if number is not None)) > COUNT_MOST:
+        raise ValueError(f"{name} adds up to {total}, more than {COUNT_MOST}")
+    return total
 
 
 def at(record: Record, name: str) -> datetime | None:

@@ -217,3 +217,16 @@ def test_a_message_is_one_line_whatever_the_file_holds(tmp_path: Path) -> None:
 def test_a_board_beyond_all_floats_is_one_line(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr(bradley_terry, "MAX_ITERATIONS", 1)
     assert told(path)[0::2] == (2, f"{path}: no convergence in 1 Newton steps\n")
+
+
+@pytest.mark.parametrize("way", ["ties", "cancelled"])
+def test_a_board_without_any_spread_is_json_without_nan(way: str, tmp_path: Path) -> None:
+    """25 judges who always tie, or who vote once each way: no ratio of variances can be told."""
+    winners = ("tie", "tie") if way == "ties" else ("model_a", "model_b")
+    lines = [f"{a},{b},{winner},j{judge}\n" for judge in range(25) for a, b in ("xy", "yz") for winner in winners]
+    code, out, err = told(written(tmp_path, "v.csv", "model_a,model_b,winner,judge\n" + "".join(lines)), "--json")
+    assert (code, err) == (0, "")
+    board = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert board["method"]["level"] == "judge"
+    assert board["clusters"] is None and board["why"]["clusters"] == "too_few"
+    assert [row["rank_lower"] for row in board["models"]] == [1, 1, 1]
