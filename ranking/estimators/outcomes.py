@@ -19,6 +19,7 @@ TOLERANCE = 1e-10  # logits, relative beyond 1
 MAX_ITERATIONS = 200
 HALVINGS = 50
 FURTHEST = 300.0  # logits from the mean: the estimate runs away
+VAGUEST = 1e6  # variance in squared logits: what is flatter has run away until the slope was rounded to nothing
 
 
 class NoEstimate(NoFiniteEstimate):
@@ -212,11 +213,16 @@ def _information(cells: Cells, hessians: Floats, absolute: bool) -> Floats:
 
 def _inverse(cells: Cells, hessians: Floats, absolute: bool) -> Floats:
     try:
-        return np.asarray(
-            cho_solve(cho_factor(information := _information(cells, hessians, absolute)), np.eye(len(information)))
+        inverse = cho_solve(
+            cho_factor(information := _information(cells, hessians, absolute)), np.eye(len(information))
         )
     except np.linalg.LinAlgError:
         raise NoEstimate("the information is singular at the estimate") from None
+    if not np.diag(inverse).max() < VAGUEST:
+        raise NoEstimate(
+            "the likelihood rises without a maximum, as far as floats can tell (the outcomes are separated)"
+        )
+    return np.asarray(inverse)
 
 
 def _climb(law: Law, cells: Cells, estimate: Floats) -> Floats:

@@ -32,6 +32,7 @@ from ranking.estimators.tally import Floats, Pairs
 SETTLED = 1e-7  # the last Newton step in logits; the error that it leaves is of the order of its square
 MAX_ITERATIONS = 100
 NEAR = 1.0  # logits
+VAGUEST = 1e10  # variance: what is flatter has run away until the slope was rounded to nothing
 DEPENDENT = 1e-9  # share of a covariate's sum of squares that the models and earlier covariates must leave unexplained
 POSITION = "position"
 
@@ -274,6 +275,8 @@ def _sandwich(design: _Design, estimate: Floats) -> tuple[Floats, Floats | None,
             for f in range(design.width):
                 by_covariate[f] += np.bincount(judge, x[f] * residual, judges)
     inverse = _solve(bread.matrix(rows), np.eye(k + design.width), k)
+    if not np.diag(inverse).max() < VAGUEST:
+        raise NotConverged("style: the likelihood is flat at the end; the covariates separate the outcomes")
     battle = inverse @ meat.matrix(rows) @ inverse
     if judges is None:
         return battle, None, None, likelihood
