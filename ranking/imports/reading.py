@@ -65,6 +65,8 @@ def _row(form: Format, line: int, record: dict[str, object], seen: set[bytes]) -
         return Problem(line, str(error))
     except (AttributeError, TypeError) as error:  # a struct where a word should be, or the other way round
         return Problem(line, f"a value has the wrong shape: {error}")
+    if row.key.startswith("line ") and row.key[5:].isdecimal():  # would be taken for a row without an id
+        return Problem(line, f"the id {row.key!r} is how votes without one are named")
     if row.key:
         digest = blake2b(row.key.encode(), digest_size=8).digest()
         if digest in seen:

@@ -170,6 +170,12 @@ def test_parquet_reads_only_the_columns_that_are_used(tmp_path: Path) -> None:
     assert not isinstance(record, Problem) and set(record) == {"model_a", "winner"}
 
 
+def test_an_id_that_reads_like_a_line_is_refused(tmp_path: Path) -> None:
+    """A vote without an id is known by its line, so two votes would have one name."""
+    path = written(tmp_path, "v.csv", f"id,{HEAD}\nline 3,a,b,tie\n,a,b,tie\nline up,a,b,tie\n")
+    assert problems(path) == ["line 2: the id 'line 3' is how votes without one are named"]
+
+
 def test_names_in_columns_of_bytes_are_text_and_never_their_python_spelling(tmp_path: Path) -> None:
     """Some writers do not mark strings as text: b'x' must not become the model "b'x'"."""
 

@@ -99,6 +99,9 @@ def test_the_plain_table(tmp_path: Path) -> None:
 PLAIN = {"model_a": "a", "model_b": "b", "winner": "tie"}
 
 
+TOO_MUCH: dict = {"sum_assistant_a_tokens": 1, "sum_assistant_b_tokens": 1, "header_count_a": {"h1": 2e9, "h2": 2e9}}
+
+
 def broken(**changes: Any) -> dict[str, Any]:
     return samples.LMSYS[0] | changes
 
@@ -126,6 +129,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         (samples.COMPARIA[0] | {"chosen_model_name": None}, "one of the two must be given"),
         (samples.COMPARIA[0] | {"chosen_model_name": "m9"}, "'m9' is neither"),
         (samples.preference(0, "tie", conv_metadata={"sum_assistant_a_tokens": 1}), "sum_assistant_b_tokens is missing"),
+        (samples.preference(0, "tie", conv_metadata=TOO_MUCH), "header_count_a adds up to 4000000000, more than"),
         (samples.preference(0, "tie", category_tag=["math"]), "wrong shape"),
         (PLAIN | {"categories": "poetry"}, "unknown category 'poetry'"),
     ],
