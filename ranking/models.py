@@ -144,7 +144,7 @@ class Suspicion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.detector}: {self.kind} {self.code[:8]}"
+        return f"{self.detector}: {self.kind} {self.code[:10]}"
 
 
 class BoardSnapshotQuerySet(models.QuerySet["BoardSnapshot"]):

@@ -1,8 +1,10 @@
 """What all plots share: a plot with its table, scales, ticks, names at the side of a plot."""
 
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 from django.utils.html import format_html, format_html_join
@@ -140,7 +142,18 @@ def number(value: float) -> str:
 
 
 def short(name: str) -> str:
-    return name if len(name) <= NAME_CHARS else name[: NAME_CHARS - 1] + "…"
+    """As much of a name as fits beside a plot, wide signs counted as what they take."""
+    if sum(map(_ems, name)) <= NAME_CHARS:
+        return name
+    ends = accumulate(map(_ems, name))
+    return "".join(sign for sign, end in zip(name, ends, strict=True) if end <= NAME_CHARS - 1.5).rstrip() + "…"
+
+
+def _ems(sign: str) -> float:
+    """Of a usual small letter: capitals are wider, Chinese and Japanese signs and emoji about twice as wide."""
+    if unicodedata.combining(sign):
+        return 0.0
+    return 2.0 if unicodedata.east_asian_width(sign) in "WF" else 1.3 if sign.isupper() or sign in "mw@%" else 1.0
 
 
 def percent(share: float) -> str:

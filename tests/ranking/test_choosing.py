@@ -123,8 +123,11 @@ def test_a_models_page_shows_it_on_each_board_and_over_time(client: Client) -> N
 @pytest.mark.django_db
 def test_an_imported_model_has_a_page_once_its_board_is_public(client: Client) -> None:
     models = publish((40, 10), origin="import:x")
-    Contestant.objects.update(imported=True)
+    Contestant.objects.update(imported=True, organisation="", licence="", description="")
     page = text(client, f"/models/{models[0].slug}/")
     assert "Imported votes come without times." in page and "40 won" in page and "origin=import%3Ax" in page
+    assert "About the model" not in page, "nothing is known but its name"
+    Contestant.objects.update(organisation="Somebody")
+    assert "Somebody" in text(client, f"/models/{models[0].slug}/")
     BoardSnapshot.objects.all().delete()
     assert client.get(f"/models/{models[0].slug}/").status_code == 404

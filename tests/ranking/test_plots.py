@@ -158,3 +158,16 @@ def test_a_matrix_says_in_words_what_its_cells_say() -> None:
     rates = matrices.win_rates(shown)
     assert rates and rates.lines[0][2] == "50 % (12345)"
     assert 'class="h5"' in rates.svg and 'class="c10"' in plot.svg
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("claude-instant-v1.2-beta", "claude-instant-v1.2-beta"),
+        ("claude-instant-v1.2-beta2", "claude-instant-v1.2-be…"),
+        ("GPT-NeoXT-Chat-Base (20B)", "GPT-NeoXT-Chat-Base…"),
+        ("文心一言大语言模型第四版本", "文心一言大语言模型第四…"),
+    ],
+)
+def test_names_beside_a_plot_are_cut_by_what_their_signs_take(name: str, shown: str) -> None:
+    assert axes.short(name) == shown
