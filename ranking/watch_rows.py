@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import F, QuerySet
 
 from arena.models import Choice, VoteEvent
 from arena.models.battles import Origin
@@ -40,8 +40,6 @@ class Row(NamedTuple):
     length_a: int | None
     length_b: int | None
     known_since: datetime | None
-    latest: str | None
-    void: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +58,8 @@ def look(moment: datetime, fresh: Collection[UUID] = ()) -> Seen:
 
     `fresh`: ids of the votes that are looked at for the first time.
     """
-    rows = [Row(*row) for row in reversed(_casts(moment)[: settings.WATCH_ROWS])]
+    since = moment - timedelta(days=settings.WATCH_DAYS)
+    rows = [Row(*row) for row in reversed(_casts(since)[: settings.WATCH_ROWS])]
     cells = list(
         PairCount.objects.filter(origin=Origin.LIVE, category="", count__gt=0).values_list(
             "first_id", "second_id", "first_was_a", "outcome", "count"
@@ -70,45 +69,48 @@ def look(moment: datetime, fresh: Collection[UUID] = ()) -> Seen:
     tally = Tally.of_cells(
         [Cell(str(a), str(b), outcome, count, was_a) for a, b, was_a, outcome, count in cells], [str(m) for m in models]
     )
-    return Seen(rows, _columns(rows, models, set(fresh)), models, History.of(tally), _first_share(tally))
+    return Seen(rows, _columns(rows, models, set(fresh), _out(since)), models, History.of(tally), _first_share(tally))
 
 
-def _casts(moment: datetime) -> QuerySet[VoteEvent, Any]:
-    about = VoteEvent.objects.filter(vote=OuterRef("vote"))
-    flags = about.filter(kind__in=(EventKind.FLAG, EventKind.UNFLAG)).order_by("-created_at", "-id")
+def _casts(since: datetime) -> QuerySet[VoteEvent, Any]:
     casts = VoteEvent.objects.filter(
-        origin=Origin.LIVE,
-        kind=EventKind.CAST,
-        ranked=True,
-        vote__isnull=False,
-        created_at__gt=moment - timedelta(days=settings.WATCH_DAYS),
+        origin=Origin.LIVE, kind=EventKind.CAST, ranked=True, vote__isnull=False, created_at__gt=since
     )
-    return (
-        casts.annotate(
-            latest=Subquery(flags.values("kind")[:1]),
-            void=Exists(about.filter(kind=EventKind.VOID)),
-        )
-        .order_by("-created_at", "-id")
-        .values_list(
-            "vote_id",
-            "contestant_a_id",
-            "contestant_b_id",
-            "choice",
-            "judge",
-            "created_at",
-            F("vote__turn__group"),
-            F("vote__turn__prompt__enrichment__fingerprint"),
-            F("vote__turn__prompt__enrichment__simhash"),
-            F("vote__seconds_to_vote"),
-            F("vote__turn__started_at"),
-            F("vote__machine"),
-            F("style__length_a"),
-            F("style__length_b"),
-            F("vote__visitor__created_at"),
-            "latest",
-            "void",
-        )
+    return casts.order_by("-created_at", "-id").values_list(
+        "vote_id",
+        "contestant_a_id",
+        "contestant_b_id",
+        "choice",
+        "judge",
+        "created_at",
+        F("vote__turn__group"),
+        F("vote__turn__prompt__enrichment__fingerprint"),
+        F("vote__turn__prompt__enrichment__simhash"),
+        F("vote__seconds_to_vote"),
+        F("vote__turn__started_at"),
+        F("vote__machine"),
+        F("style__length_a"),
+        F("style__length_b"),
+        F("vote__visitor__created_at"),
     )
+
+
+def _out(since: datetime) -> set[UUID | None]:
+    """Votes that are flagged (the latest of flag and unflag counts) or void.
+
+    Read beside the casts, not as subqueries of them: planned with old statistics, those looked through all events for each vote.
+    A vote is never taken out before it is cast, so that the same days hold all that is needed.
+    """
+    kinds = (EventKind.FLAG, EventKind.UNFLAG, EventKind.VOID)
+    events = VoteEvent.objects.filter(origin=Origin.LIVE, kind__in=kinds, created_at__gt=since)
+    flagged: dict[UUID | None, bool] = {}
+    void: set[UUID | None] = set()
+    for vote, kind in events.order_by("created_at", "id").values_list("vote_id", "kind"):
+        if kind == EventKind.VOID:
+            void.add(vote)
+        else:
+            flagged[vote] = kind == EventKind.FLAG
+    return void | {vote for vote, is_out in flagged.items() if is_out}
 
 
 def codes(values: Iterable[str | None]) -> tuple[Ints, list[str]]:
@@ -118,12 +120,12 @@ def codes(values: Iterable[str | None]) -> tuple[Ints, list[str]]:
     return np.array(found, np.int64), list(known)
 
 
-def _columns(rows: Sequence[Row], models: list[UUID], fresh: set[UUID]) -> Votes:
+def _columns(rows: Sequence[Row], models: list[UUID], fresh: set[UUID], taken_out: set[UUID | None]) -> Votes:
     place = {model: i for i, model in enumerate(models)}
     voter, _ = codes(row.judge for row in rows)
     at = np.array([row.at.timestamp() for row in rows])
     said = [SAID[Choice(row.choice)] for row in rows]
-    out = np.array([row.latest == EventKind.FLAG or row.void for row in rows], np.bool_)
+    out = np.array([row.vote_id in taken_out for row in rows], np.bool_)
     return Votes(
         ballots=Ballots.of([place[row.a] for row in rows], [place[row.b] for row in rows], said),
         voter=voter,
