@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ties", choices=TIES, default=TIES[0], help="what a tie is; intervals of the others: sandwich"
     )
     parser.add_argument("--replicates", type=_positive, default=method.REPLICATES, help="of the bootstrap (half-win)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--seed", type=_whole, default=0, help="of the bootstrap")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="the whole board as JSON")
     how.add_argument("--csv", action="store_true", help="the table as CSV")
@@ -127,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(said: str) -> int:
     if (number := int(said)) < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _whole(said: str) -> int:
+    if (number := int(said)) < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
     return number
 
 

@@ -147,7 +147,7 @@ def test_asking_for_what_cannot_be_done(path: Path, tmp_path: Path) -> None:
     assert code == 2 and "Davidson" in err
     hidden = written(tmp_path, "h.jsonl", [samples.LMSYS[4]])
     assert told(hidden)[0::2] == (2, f"{hidden}: no vote counts\n")
-    for wrong in (["--replicates", "0"], ["--ties", "maybe"], ["--json", "--csv"]):
+    for wrong in (["--replicates", "0"], ["--seed", "-1"], ["--ties", "maybe"], ["--json", "--csv"]):
         with pytest.raises(SystemExit) as ended:
             told(path, *wrong)
         assert ended.value.code == 2

@@ -225,6 +225,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     out = StringIO()
     call_command("import_votes", str(written(tmp_path, "v.csv", samples.PLAIN)), name="My votes", stdout=out)
     assert out.getvalue().startswith("imported 2 votes (2 count, 2 with style) on 2 models as import:my-votes (csv, ")
+    assert out.getvalue().splitlines()[1] == "The next fit makes its board: /leaderboard?origin=import:my-votes"
     path = written(tmp_path, "w.csv", "model_a,model_b,winner\na,a,tie\na,b,draw\n")
     with pytest.raises(CommandError) as refused:
         call_command("import_votes", str(path))
@@ -236,6 +237,8 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     assert str(refused.value).splitlines()[1:] == ["(there may be more)", "nothing was imported"]
     with pytest.raises(CommandError, match="nothing was imported"):
         call_command("import_votes", str(tmp_path / "none.csv"))
+    with pytest.raises(CommandError, match="--problems is 1 or more"):
+        call_command("import_votes", str(path), problems=0)
     with pytest.raises(CommandError, match="there is no import 'x'; there are: my-votes"):
         call_command("wipe_import", "x")
     out = StringIO()

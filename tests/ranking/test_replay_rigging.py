@@ -33,3 +33,6 @@ def test_what_cannot_be_replayed_is_said() -> None:
     Town.of(size=3, past=20)
     with pytest.raises(CommandError, match="no contestant"):
         call_command("replay_rigging", target="nobody")
+    for wrong in ({"votes": 0}, {"votes": -5}, {"seed": -1}):
+        with pytest.raises(CommandError, match="0 or more"):
+            call_command("replay_rigging", **wrong)

@@ -31,6 +31,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         begun = self._told = monotonic()
+        if options["problems"] < 1:
+            raise CommandError("--problems is 1 or more")
         wanted = {key: options[key] for key in ("name", "format", "replace", "problems")}
         try:
             made = import_votes(options["file"], progress=self._progress, **wanted)
@@ -44,6 +46,7 @@ class Command(BaseCommand):
             f"imported {made.votes} votes ({made.counted} count, {made.styled} with style) on {made.contestants} models"
         )
         self.stdout.write(f"{said} as {made.origin} ({made.format}, {made.votes / seconds:.0f} rows/s)")
+        self.stdout.write(f"The next fit makes its board: /leaderboard?origin={made.origin}")
 
     def _progress(self, votes: int) -> None:
         if monotonic() - self._told >= EVERY_S:

@@ -27,6 +27,8 @@ class Command(BaseCommand):
         from ranking.rigging.replay import SPREADS, replay
         from ranking.rigging.strategies import STRATEGIES, Rigger, ratings
 
+        if votes < 1 or seed < 0:
+            raise CommandError("--votes is 1 or more, --seed 0 or more.")
         moment = clock.now()
         seen = watch_rows.look(moment)
         if len(seen.models) < 3 or not seen.history.ended.sum():
