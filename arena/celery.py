@@ -1,11 +1,19 @@
 """The Celery app. Queues: generate (worker-generate), rank and default (worker-batch), export (worker-long)."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import after_task_publish, beat_init, celeryd_init, worker_ready, worker_shutdown
+from celery.signals import (
+    after_task_publish,
+    beat_init,
+    celeryd_init,
+    worker_before_create_process,
+    worker_ready,
+    worker_shutdown,
+)
 
 from arena import logs  # noqa: F401 (connects its receivers before Celery sets up logging of its own)
 
@@ -20,6 +28,13 @@ app.autodiscover_tasks()
 def step_back(**_: object) -> None:
     """A node whose work nobody waits for leaves the processor to those that people look at; its children inherit that."""
     os.nice(int(os.environ.get("AGON_NICE") or 0))
+
+
+@worker_before_create_process.connect
+def share_with_children(**_: object) -> None:
+    """What is loaded before a fork is nobody's garbage: left out of collections, its pages stay shared."""
+    gc.collect()
+    gc.freeze()
 
 
 @worker_ready.connect
