@@ -31,7 +31,7 @@ def test_draws_follow_the_rows_of_a_real_fit() -> None:
     rows.ballot(ring[0], ring[2], 9, 5, 2)
     rows.ballot(ring[1], ring[3], 1)
     fitting.refit()
-    weights = PairWeight.objects.order_by("first", "second").values_list("weight", flat=True)
+    weights = PairWeight.objects.order_by("first_id", "second_id").values_list("weight", flat=True)
     assert len(weights) == 6 and set(PairWeight.objects.values_list("sampler", flat=True)) == {"eq9-1"}
     expected = active_sampling.probabilities(_array(list(weights)), 0.1)
     rng, seen, stated = random.Random(3), Counter(), {}
