@@ -12,7 +12,7 @@ from ninja.errors import ValidationError
 
 from arena.problems import problem
 
-ROUTERS = {"/leaderboard": "ranking.api", "/log": "ranking.votelog.api", "/releases": "datasets.api"}
+ROUTERS = {"/leaderboard": "ranking.pages.api", "/log": "ranking.votelog.api", "/releases": "datasets.api"}
 
 api = NinjaAPI(
     title="Agon public API",

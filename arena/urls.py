@@ -47,7 +47,7 @@ urlpatterns = [
     path("me/delete/", my_data.delete, name="delete_me"),
     path("me/deleted/", my_data.deleted, name="my_data_deleted"),
     re_path(r"^(?P<slug>terms|privacy|about)$", pages.page, name="page"),
-    path("", include("ranking.urls")),
+    path("", include("ranking.pages.urls")),
     path("", include("datasets.urls")),
     path("api", pages.api, name="api"),
     path("api/v1/", api.urls),

@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from arena import audit, voiding
 from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig, Vote
-from ranking import demo, suspicions
+from ranking import demo
+from ranking.guard import suspicions
 from ranking.models import BoardSnapshot, BoardTrouble, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
 from ranking.votelog import publication
 

@@ -18,7 +18,7 @@ from django.db import transaction
 from arena import clock
 from arena.models import Choice, ExpertLabel, Vote
 from arena.models.votes import EventKind
-from ranking.contributions import counted
+from ranking.counting.contributions import counted
 from ranking.models import AgreementReport
 from ranking.votelog import exclusions
 

@@ -1,8 +1,8 @@
 """The categories that a vote can be in, beside "" (overall): their names, public titles and order. The one place that knows them.
 
 A name is part of addresses and of the vote log and never changes its meaning. Boards of categories without a counted vote are
-not shown. Which votes are in a category: `ranking/labels.py` decides the ones marked RULE from what detectors found in the texts;
-the others come with an import, or from `manage.py import_labels`. Topics are open: `topic_` and words.
+not shown. Which votes are in a category: `ranking/counting/labels.py` decides the ones marked RULE from what detectors found in
+the texts; the others come with an import, or from `manage.py import_labels`. Topics are open: `topic_` and words.
 """
 
 import re
@@ -17,7 +17,7 @@ OVERALL = ""  # the category that every vote is in
 
 class Category(NamedTuple):
     title: str | Promise
-    rule: bool  # decided by ranking/labels.py; an imported label of this name is refused
+    rule: bool  # decided by ranking/counting/labels.py; an imported label of this name is refused
 
 
 OTHER: dict[str, Category] = {

@@ -7,8 +7,8 @@ cast had added, if anything. An `absorbed` flag per event, not an id watermark, 
 late commits.
 
 One absorber at a time (advisory lock, held to the end of the batch's transaction); a crash leaves the whole batch for the next
-run. A batch is one statement per table of counts, its cells in sorted order (`ranking.cells`). Cells that went back to zero
-stay: they cost a row, and an absorber that deleted them would write the same row again for every vote that comes and goes.
+run. A batch is one statement per table of counts, its cells in sorted order (`ranking.counting.cells`). Cells that went back to
+zero stay: they cost a row, and an absorber that deleted them would write it again for every vote that comes and goes.
 The same transaction seals the batch in the vote log (`ranking.votelog.sealing`), so that counts and log cannot disagree.
 """
 
@@ -20,8 +20,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from arena.models import VoteEvent
-from ranking import cells
-from ranking.contributions import change, counted
+from ranking.counting import cells
+from ranking.counting.contributions import change, counted
 from ranking.votelog import sealing
 
 LOCK, IMPORTS = 0x61676F6E_0001, 0x61676F6E_0002  # "agon", 1 and 2: advisory locks share one number space per database

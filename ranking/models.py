@@ -205,7 +205,7 @@ class VoteLabel(models.Model):
 
 
 class BoardSnapshot(models.Model):
-    """A fit of one board (origin, category, with style control or without): `board` as ranking.board_format describes it.
+    """A fit of one board (origin, category, with style control or without): `board` as ranking.board.board_format describes it.
 
     Public from `published_at` on.
     """
@@ -245,7 +245,7 @@ class BoardHistoryQuerySet(models.QuerySet["BoardHistory"]):
 class BoardHistory(models.Model):
     """What stays of a published board (`id` is its snapshot's): ratings over time, for every model in one small row.
 
-    `points`: contestant id -> [rating, lower, upper, rank, votes], see `ranking.history`.
+    `points`: contestant id -> [rating, lower, upper, rank, votes], see `ranking.fits.history`.
     """
 
     id = models.UUIDField(primary_key=True, editable=False)

@@ -4,8 +4,9 @@ from uuid import UUID
 
 from celery import shared_task
 
-from ranking import fitting, labelling
-from ranking import watch as watching
+from ranking.counting import labelling
+from ranking.fits import fitting
+from ranking.guard import watch as watching
 from ranking.votelog import publication
 
 

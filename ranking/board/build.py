@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from ranking import board_format, method
-from ranking.board import figures
+from ranking import method
+from ranking.board import board_format, figures
+from ranking.board.board_format import Level, Model, State
 from ranking.board.counting import Table
 from ranking.board.inputs import Inputs
 from ranking.board.ranked import Ranked, rank
-from ranking.board_format import Level, Model, State
 from ranking.estimators import claims, ranks
 from ranking.estimators.bradley_terry import to_rating
 from ranking.estimators.connectivity import Group, Standing, ranked_group

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, ndtri
 
-from ranking.board.ranked import Ranked
-from ranking.board.sure import sure
-from ranking.board_format import (
+from ranking.board.board_format import (
     FIGURES,
     Certificate,
     Claim,
@@ -24,6 +22,8 @@ from ranking.board_format import (
     Ties,
     Why,
 )
+from ranking.board.ranked import Ranked
+from ranking.board.sure import sure
 from ranking.estimators import certificate as drop
 from ranking.estimators import claims as tests
 from ranking.estimators import cycles as triads

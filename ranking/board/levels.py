@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-from ranking.board_format import Ends, Level
+from ranking.board.board_format import Ends, Level
 from ranking.estimators import bootstrap, ranks, sandwich, simultaneous
 from ranking.estimators.bradley_terry import PER_LOGIT, to_rating
 from ranking.estimators.judges import JudgeTally

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranking.board import levels
+from ranking.board.board_format import Level, Why
 from ranking.board.inputs import Inputs
 from ranking.board.levels import Uncertain
-from ranking.board_format import Level, Why
 from ranking.estimators import reweighting, shrinkage, style
 from ranking.estimators.bradley_terry import NotConverged, fit, to_rating
 from ranking.estimators.claims import holm

@@ -1,10 +1,10 @@
 """Who leads, by confidence sequences: a verdict that may be looked at every day (`estimators.sequences`).
 
-Since when a model leads is no matter of the votes but of what was published; `ranking.leads` writes it down at publication.
+Since when a model leads is no matter of the votes but of what was published; `ranking.fits.leads` writes it down at publication.
 """
 
+from ranking.board.board_format import Part, Sure, Why
 from ranking.board.ranked import Ranked
-from ranking.board_format import Part, Sure, Why
 from ranking.estimators import sequences
 
 

@@ -2,7 +2,7 @@
 
 Order: haste and floods of a prompt (rules about single votes), then each voter, then groups of young voters who share an
 address prefix or a prompt, then all young voters together (`swarm`, over windows of days), last the influence cap. A vote is
-taken out once, by the first rule that finds it. The watch job (`ranking/watch.py`), the rigging tests and `manage.py
+taken out once, by the first rule that finds it. The watch job (`ranking/guard/watch.py`), the rigging tests and `manage.py
 replay_rigging` call this function.
 """
 

@@ -6,8 +6,8 @@ from typing import Any
 from django import template
 from django.utils.formats import number_format
 
-from ranking import words
-from ranking.plots import axes
+from ranking.pages import words
+from ranking.pages.plots import axes
 
 register = template.Library()
 

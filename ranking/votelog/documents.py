@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from arena.models.battles import Origin
-from ranking import board_format
+from ranking.board import board_format
 from ranking.models import BoardSnapshot, PairCount
 from ranking.votelog import chain, names
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from arena.models import VoteEvent
 from arena.models.votes import EventKind
-from ranking import cells
-from ranking.contributions import change, counted
+from ranking.counting import cells
+from ranking.counting.contributions import change, counted
 from ranking.votelog.models import WithheldEntry
 
 KINDS = frozenset({EventKind.VOID, EventKind.FLAG, EventKind.UNFLAG})

@@ -16,7 +16,8 @@ from django.db import transaction
 from arena import clock
 from arena.live import broadcast
 from arena.models.battles import Origin
-from ranking import counts, history, leads
+from ranking import counts
+from ranking.fits import history, leads
 from ranking.models import BoardSnapshot
 from ranking.votelog import chain, documents, names, opening, schedule, sealing
 from ranking.votelog.models import PUBLICATION, LogEntry, PublishingState
@@ -71,7 +72,7 @@ def announce(made: Iterable[BoardSnapshot]) -> None:
 
 def _publish_live(moment: datetime) -> list[BoardSnapshot]:
     """Under the counts' lock. The estimators come with the fit: web processes import this module and never load them."""
-    from ranking import fitting
+    from ranking.fits import fitting
 
     PublishingState.objects.update_or_create(id=1, defaults={"served": moment})
     sealing.release(moment, settings.LOG_DELAY_S, settings.LOG_BATCH_S)

@@ -21,7 +21,7 @@ from arena import clock
 from arena.models import Vote, VoteEvent
 from arena.models.battles import Origin
 from arena.models.votes import EventKind
-from ranking.contributions import latest_flag
+from ranking.counting.contributions import latest_flag
 from ranking.votelog import chain, names, schedule
 from ranking.votelog.exclusions import KINDS, groups_of
 from ranking.votelog.models import LogEntry, WithheldEntry

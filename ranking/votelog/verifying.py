@@ -9,8 +9,9 @@ from typing import Any
 from django.db import transaction
 
 from arena.models.battles import Origin
-from ranking import counts, fitting, reading
-from ranking.boards import Key
+from ranking import counts
+from ranking.fits import fitting, reading
+from ranking.fits.boards import Key
 from ranking.models import BoardSnapshot
 from ranking.votelog import checking, comparing, documents, rebuild
 from ranking.votelog import reading as log

@@ -141,7 +141,7 @@ def test_errors_are_problems(method: str, address: str, accept: str, status: int
 
 
 def test_a_failure_is_a_problem_without_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ranking.published.current", lambda: 1 / 0)
+    monkeypatch.setattr("ranking.pages.published.current", lambda: 1 / 0)
     answer = Client(raise_request_exception=False).get(BOARD)
     assert (answer.status_code, answer["Content-Type"]) == (500, "application/problem+json")
     assert b"Zero" not in answer.content

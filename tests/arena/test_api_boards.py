@@ -7,7 +7,7 @@ import redis
 from django.http import HttpResponse
 from django.test import Client
 
-from ranking import fitting
+from ranking.fits import fitting
 from ranking.models import BoardHistory, BoardSnapshot
 from tests.ranking import pages, rows
 

@@ -81,7 +81,7 @@ async def test_a_new_board_is_announced_to_everyone(listener: Socket) -> None:
 
 
 async def test_a_published_fit_reaches_an_open_page(listener: Socket) -> None:
-    from ranking import fitting
+    from ranking.fits import fitting
 
     @sync_to_async
     def publish() -> None:

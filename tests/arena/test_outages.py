@@ -23,7 +23,7 @@ def test_a_database_that_is_away_is_an_outage_not_a_bug(browser: Client, monkeyp
     def away() -> None:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("ranking.published.current", away)
+    monkeypatch.setattr("ranking.pages.published.current", away)
     page = browser.get("/leaderboard.csv")
     assert page.status_code == browser.get("/api/v1/leaderboard").status_code == 503
     assert page["Retry-After"] == "30"
@@ -37,7 +37,10 @@ def test_the_api_says_so_itself_also_when_it_cannot_name_the_address(
     def away() -> None:
         raise OperationalError("connection refused")
 
-    for place in ("ranking.published.current", "arena.address_keys._newest"):  # the second stands before the limits
+    for place in (
+        "ranking.pages.published.current",
+        "arena.address_keys._newest",
+    ):  # the second stands before the limits
         address_keys.forget()
         monkeypatch.setattr(place, away)
         answer = browser.get("/api/v1/leaderboard")
@@ -50,7 +53,7 @@ def test_any_other_failure_stays_a_500(browser: Client, monkeypatch: pytest.Monk
     def broken() -> None:
         raise InternalError("cache lookup failed")
 
-    monkeypatch.setattr("ranking.published.current", broken)
+    monkeypatch.setattr("ranking.pages.published.current", broken)
     assert browser.get("/leaderboard.csv").status_code == 500
 
 

@@ -76,7 +76,7 @@ INSIDE = {
     "arena/erasure.py": "deletes texts",
     "arena/demo/battles.py": "writes synthetic battles",
     "arena/moderation/enrichment.py": "detectors, once per text",
-    "ranking/labelling.py": "which messages have words at all, and what detectors found in them",
+    "ranking/counting/labelling.py": "which messages have words at all, and what detectors found in them",
     "arena/moderation/backfill.py": "detectors over history",
     "arena/moderation/passing.py": "sends texts to the moderation backend that the operator has configured",
     "arena/moderation/records.py": "the rules' word on a text",

@@ -14,7 +14,8 @@ from arena.errors import Refused
 from arena.models import AuditEntry, Battle, Visitor, Vote, VoteEvent
 from arena.models.votes import EventKind
 from arena.votes import cast_vote
-from ranking import counts, fitting
+from ranking import counts
+from ranking.fits import fitting
 from ranking.models import BoardSnapshot
 from tests import factories
 from tests.ranking import rows

@@ -30,8 +30,10 @@ from django.db import connection, connections  # noqa: E402
 from arena import voiding  # noqa: E402
 from arena.embedded import lifecycle  # noqa: E402
 from arena.models import Contestant, VoteEvent  # noqa: E402
-from ranking import counts, importing, label_files, reading_style, streams  # noqa: E402
-from ranking.boards import Key  # noqa: E402
+from ranking import counts  # noqa: E402
+from ranking.fits import reading_style, streams  # noqa: E402
+from ranking.fits.boards import Key  # noqa: E402
+from ranking.imports import importing, label_files  # noqa: E402
 from ranking.models import VoteImport  # noqa: E402
 
 ROWS, EVENTS, MODELS, JUDGES = 200_000, 20_000, 100, 20_000

@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from arena.clock import now
-from ranking import board_format
-from ranking.boards import Key
-from ranking.published import Board, Row
+from ranking.board import board_format
+from ranking.fits.boards import Key
+from ranking.pages.published import Board, Row
 
 SNAPSHOT = UUID(int=7)
 

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from django.test import Client
 
 from arena.models import Contestant
-from ranking import fitting
+from ranking.fits import fitting
 from ranking.votelog import publication
 from tests.ranking import rows
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 from arena.clock import now
 from arena.models import Battle, Contestant, ContestantRevision, Conversation, Message, Turn, Vote, VoteEvent
 from arena.models.battles import BattleState, Origin, TurnState
-from ranking.cells import JudgeKey, PairKey
+from ranking.counting.cells import JudgeKey, PairKey
 from ranking.models import JudgeCount, PairCount
 
 _numbers = count(1)

@@ -6,7 +6,8 @@ from django.test import Client
 
 from arena import voiding
 from arena.models import Contestant, ExpertLabel, RatingItem, RatingRound, VoteEvent
-from ranking import agreement, counts, fitting
+from ranking import agreement, counts
+from ranking.fits import fitting
 from ranking.models import AgreementReport
 from ranking.votelog import publication
 from tests.ranking import rows

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranking import board_format
+from ranking.board import board_format
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
 from ranking.estimators.tally import Cell, Tally

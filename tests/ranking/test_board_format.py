@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ranking import board_format
+from ranking.board import board_format
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
 from ranking.estimators.tally import Cell, Tally

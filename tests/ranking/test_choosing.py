@@ -6,9 +6,10 @@ import pytest
 from django.test import Client
 
 from arena.models import Contestant
-from ranking import choosing, history, published
-from ranking.boards import Asked, Key
+from ranking.fits import history
+from ranking.fits.boards import Asked, Key
 from ranking.models import BoardSnapshot
+from ranking.pages import choosing, published
 from tests.ranking.pages import publish, text
 
 ALL = [Key("demo"), Key("import:x"), Key("live"), Key("live", "code"), Key("live", "code", True), Key("live", "german")]

@@ -10,8 +10,9 @@ from django.core.management import call_command
 
 from arena.live import broadcast
 from arena.models import VoteEvent
-from ranking import demo, fitting, reading
-from ranking.boards import Key
+from ranking import demo
+from ranking.fits import fitting, reading
+from ranking.fits.boards import Key
 from ranking.models import BoardSnapshot, PairCount
 from ranking.tasks import refit
 from tests.ranking import rows
@@ -153,7 +154,7 @@ def test_the_refit_command_says_what_it_did(announced: list[dict], capsys: pytes
 
 
 @pytest.mark.parametrize(
-    "modules", ["arena.asgi, ranking.views, ranking.admin", "arena.celery, arena.tasks, ranking.tasks"]
+    "modules", ["arena.asgi, ranking.pages.views, ranking.admin", "arena.celery, arena.tasks, ranking.tasks"]
 )
 def test_web_and_generate_never_load_numpy(modules: str) -> None:
     """A process of its own: what a worker loads when it starts, without the batch jobs' own imports."""
@@ -164,7 +165,7 @@ def test_web_and_generate_never_load_numpy(modules: str) -> None:
 
 def test_the_batch_worker_loads_no_more_of_scipy_than_its_fits_need() -> None:
     """scipy.stats alone would take 35 MB in each of its processes."""
-    parts = "ranking.board.build, ranking.sampling, ranking.topics, ranking.agreement, ranking.watch_rows"
+    parts = "ranking.board.build, ranking.sampling, ranking.fits.topics, ranking.agreement, ranking.guard.watch_rows"
     watching = "ranking.detectors.watching, ranking.estimators.discrimination, ranking.estimators.agreement"
     script = f"import sys, django; django.setup(); import {parts}, {watching}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from arena import clock
-from ranking import demo, fitting, history
-from ranking.boards import Key
+from ranking import demo
+from ranking.fits import fitting, history
+from ranking.fits.boards import Key
 from ranking.models import BoardHistory, BoardSnapshot
 from tests.ranking import pages, rows
 

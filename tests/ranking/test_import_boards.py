@@ -7,7 +7,9 @@ import pytest
 from django.test import Client
 
 from arena.models import Contestant
-from ranking import command_line, fitting, importing
+from ranking import command_line
+from ranking.fits import fitting
+from ranking.imports import importing
 from ranking.models import BoardSnapshot
 from tests.ranking import real_votes
 

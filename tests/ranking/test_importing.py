@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from arena.errors import Refused
 from arena.models import AuditEntry, Contestant, VoteEvent
-from ranking import counts, import_names, importing, tallying, wiping
+from ranking import counts
+from ranking.counting import tallying
+from ranking.imports import import_names, importing, wiping
 from ranking.imports.row import BadFile
 from ranking.models import JudgeCount, PairCount, VoteImport, VoteStyle
 from tests.ranking import real_votes, rows

@@ -14,7 +14,10 @@ from arena import battles, clock, erasure, voiding, votes
 from arena.models import Battle, Enrichment, Job, Message, VoteEvent
 from arena.models.operations import JobState
 from arena.moderation import enrichment
-from ranking import counts, fitting, importing, label_files, labelling
+from ranking import counts
+from ranking.counting import labelling
+from ranking.fits import fitting
+from ranking.imports import importing, label_files
 from ranking.imports.row import BadFile
 from ranking.models import BoardSnapshot, VoteLabel, VoteStyle
 from tests import factories

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ranking import categories, labels
-from ranking.labels import Bounds, Heard
+from ranking import categories
+from ranking.counting import labels
+from ranking.counting.labels import Bounds, Heard
 
 BOUNDS = Bounds(long=200, short=20)
 

@@ -9,8 +9,8 @@ from django.test import Client
 
 from arena import clock
 from arena.models import Battle, Contestant
-from ranking import ledger_page, published
 from ranking.models import BoardSnapshot
+from ranking.pages import ledger_page, published
 from tests.ranking import rows
 from tests.ranking.pages import SECRET, hide, publish, text
 

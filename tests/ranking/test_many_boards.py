@@ -6,9 +6,11 @@ from django.db import connection
 from django.test import Client
 
 from arena.models import Contestant, VoteEvent
-from ranking import candidates, counts, fitting, labelling, method, reading
-from ranking.board_format import State
-from ranking.boards import Key
+from ranking import counts, method
+from ranking.board.board_format import State
+from ranking.counting import labelling
+from ranking.fits import candidates, fitting, reading
+from ranking.fits.boards import Key
 from ranking.models import BoardSnapshot, BoardTrouble, PairCount, VoteStyle
 from ranking.votelog import publication
 from tests.ranking import rows

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from ranking import board_format, downloads, ledger_page, sure
-from ranking.methodology import ANCHORS
-from ranking.published import PUBLIC
+from ranking.board import board_format
+from ranking.pages import downloads, ledger_page, sure
+from ranking.pages.methodology import ANCHORS
+from ranking.pages.published import PUBLIC
 from tests.ranking.pages import text
 
 PROJECT = Path(__file__).parents[2]

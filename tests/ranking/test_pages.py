@@ -12,12 +12,12 @@ from pytest_django import DjangoAssertNumQueries
 
 from arena import clock
 from arena.models import Contestant, SiteConfig, contestants
-from ranking import published, rendered
-from ranking.boards import Asked
 from ranking.estimators.bootstrap import multinomial, percentiles
 from ranking.estimators.bradley_terry import fit, to_rating
-from ranking.listing import Listing
+from ranking.fits.boards import Asked
 from ranking.models import BoardSnapshot
+from ranking.pages import published, rendered
+from ranking.pages.listing import Listing
 from tests.ranking import rows
 from tests.ranking.estimators.simulated import pairs_of
 from tests.ranking.pages import publish, refit_and_publish, text

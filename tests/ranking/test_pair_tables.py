@@ -3,8 +3,8 @@
 import pytest
 from django.http import Http404
 
-from ranking import pair_tables, published
 from ranking.models import BoardSnapshot
+from ranking.pages import pair_tables, published
 from tests.ranking import pages
 
 pytestmark = pytest.mark.django_db

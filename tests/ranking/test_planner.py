@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from arena import clock
 from inference.models import Spend
-from ranking import planner, planner_page
-from ranking.planner import Curve, Question, needed
+from ranking.pages import planner, planner_page
+from ranking.pages.planner import Curve, Question, needed
 from tests import factories
 from tests.ranking import rows
 from tests.ranking.pages import publish, text

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranking.history import Point
-from ranking.plots import axes, distribution, history, intervals, matrices, price
-from ranking.plots.axes import LogScale, Plot, Scale
-from ranking.published import Board, Row
+from ranking.fits.history import Point
+from ranking.pages.plots import axes, distribution, history, intervals, matrices, price
+from ranking.pages.plots.axes import LogScale, Plot, Scale
+from ranking.pages.published import Board, Row
 from tests.ranking.boards_help import board, ladder, row
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)

@@ -7,8 +7,9 @@ import pytest
 
 from arena import pairing
 from arena.models import Battle, PairWeight, VoteEvent
-from ranking import fitting, sampling
+from ranking import sampling
 from ranking.estimators import active_sampling
+from ranking.fits import fitting
 from ranking.votelog import publication
 from tests import factories
 from tests.ranking import rows

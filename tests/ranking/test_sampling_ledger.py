@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from arena import clock, pairing
 from arena.models import Battle, Contestant, PairWeight
-from ranking import fitting, sampling_ledger
+from ranking.fits import fitting, sampling_ledger
 from ranking.models import BoardSnapshot
 from tests import factories
 from tests.ranking import rows

@@ -6,7 +6,7 @@ import pytest
 
 from arena import clock
 from arena.models import Battle, Reply
-from ranking import fitting, service_figures
+from ranking.fits import fitting, service_figures
 from ranking.models import BoardSnapshot
 from tests import factories
 from tests.ranking import rows

@@ -9,9 +9,10 @@ import pytest
 from arena.clock import now
 from arena.models import Contestant, VoteEvent
 from arena.models.votes import Choice, EventKind
-from ranking import counts, streams
-from ranking.boards import Key
-from ranking.contributions import counted
+from ranking import counts
+from ranking.counting.contributions import counted
+from ranking.fits import streams
+from ranking.fits.boards import Key
 from ranking.models import VoteStyle
 from tests.ranking import rows
 
@@ -129,7 +130,7 @@ def test_styled_votes_come_with_their_counts_the_newest_of_them() -> None:
 
 
 def test_many_votes_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ranking.columns.ROWS", 7)
+    monkeypatch.setattr("ranking.fits.columns.ROWS", 7)
     a, b = rows.contestants(2)
     rows.ballot(a, b, wins=30, losses=21, ties=12)
     counts.absorb()

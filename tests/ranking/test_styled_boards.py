@@ -2,8 +2,8 @@
 
 import pytest
 
-from ranking import fitting
-from ranking.boards import Key
+from ranking.fits import fitting
+from ranking.fits.boards import Key
 from ranking.models import BoardSnapshot, BoardTrouble, VoteStyle
 from tests.ranking import rows
 from tests.ranking.test_many_boards import ballots, dress, newest

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.utils import translation
 
-from ranking import sure, words
-from ranking.board_format import Certificate, Claim, Clusters, Cycles, Drift, Position, Shrinkage, Sure, Why
-from ranking.boards import Key
-from ranking.published import Board
+from ranking.board.board_format import Certificate, Claim, Clusters, Cycles, Drift, Position, Shrinkage, Sure, Why
+from ranking.fits.boards import Key
+from ranking.pages import sure, words
+from ranking.pages.published import Board
 from tests.ranking.boards_help import board, ladder
 
 
@@ -173,7 +173,7 @@ def test_what_is_missing_is_named_with_its_reason_and_nothing_that_belongs_elsew
 
 
 def test_every_figure_and_reason_of_a_board_has_words() -> None:
-    from ranking.board_format import FIGURES
+    from ranking.board.board_format import FIGURES
 
     assert set(words.FIGURES) == set(FIGURES) and set(words.REASONS) == set(Why)
 

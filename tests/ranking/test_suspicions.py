@@ -10,7 +10,8 @@ from django.urls import reverse
 
 from arena.clock import now
 from arena.models import AuditEntry
-from ranking import counts, suspicions, watch
+from ranking import counts
+from ranking.guard import suspicions, watch
 from ranking.models import Suspicion
 from tests.ranking import rows
 from tests.ranking.crowds import Town, flagged, visitors

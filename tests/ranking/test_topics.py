@@ -9,7 +9,7 @@ from django.test import Client
 from arena import clock, voiding
 from arena.models import Contestant
 from arena.models.contestants import Visibility
-from ranking import fitting
+from ranking.fits import fitting
 from ranking.models import BoardSnapshot
 from ranking.votelog import publication
 from tests.ranking import rows

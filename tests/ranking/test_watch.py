@@ -11,7 +11,8 @@ from django.db import connection, transaction
 
 from arena import voiding
 from arena.models import AuditEntry, Vote, VoteEvent
-from ranking import counts, tasks, watch
+from ranking import counts, tasks
+from ranking.guard import watch
 from ranking.models import PairCount, Suspicion
 from tests.ranking import rows
 from tests.ranking.crowds import Said, Town, flagged, visitors
@@ -184,7 +185,9 @@ def test_what_was_voided_is_no_business_of_the_watch(town: Town, queued: list[st
     assert PairCount.objects.filter(count__lt=0).count() == 0
 
 
-@pytest.mark.parametrize("module", ["ranking.watch", "ranking.suspicions", "ranking.tasks", "arena.flagging"])
+@pytest.mark.parametrize(
+    "module", ["ranking.guard.watch", "ranking.guard.suspicions", "ranking.tasks", "arena.flagging"]
+)
 def test_the_web_process_could_import_it_without_numpy(module: str) -> None:
     code = f"import sys, django; django.setup(); import {module}; assert 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 
 from arena.clock import now
 from arena.models import Battle, Contestant, ExpertLabel, RatingItem, RatingRound
-from ranking import fitting, history
+from ranking.fits import fitting, history
 from ranking.models import BoardSnapshot
 from tests.arena.views_help import Person
 from tests.ranking import pages as boards

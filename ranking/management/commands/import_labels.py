@@ -7,7 +7,7 @@ from django.core.management import CommandParser
 from django.core.management.base import BaseCommand, CommandError
 
 from arena.voiding import ask_for_a_fit
-from ranking import label_files
+from ranking.imports import label_files
 from ranking.imports.row import BadFile
 from ranking.models import VoteImport
 

@@ -8,8 +8,8 @@ from django.core.management import CommandParser
 from django.core.management.base import BaseCommand, CommandError
 
 from arena.errors import Refused
-from ranking.importing import import_votes
 from ranking.imports.formats import NAMES
+from ranking.imports.importing import import_votes
 from ranking.imports.reading import MOST_PROBLEMS
 from ranking.imports.row import BadFile
 

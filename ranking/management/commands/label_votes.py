@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ranking import labelling
+from ranking.counting import labelling
 
 
 class Command(BaseCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ranking import fitting
+from ranking.fits import fitting
 
 
 class Command(BaseCommand):

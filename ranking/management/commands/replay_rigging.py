@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from arena import clock
 from arena.models import Contestant
-from ranking import watch
+from ranking.guard import watch
 
 
 class Command(BaseCommand):
@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def handle(self, *, target: str | None, votes: int, seed: int, **_: Any) -> None:
         import numpy as np
 
-        from ranking import watch_rows
+        from ranking.guard import watch_rows
         from ranking.rigging.replay import SPREADS, replay
         from ranking.rigging.strategies import STRATEGIES, Rigger, ratings
 

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management import CommandParser
 from django.core.management.base import BaseCommand, CommandError
 
+from ranking.imports.wiping import wipe_import
 from ranking.models import VoteImport
-from ranking.wiping import wipe_import
 
 
 class Command(BaseCommand):

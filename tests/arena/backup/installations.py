@@ -15,7 +15,7 @@ import django; django.setup()
 from pathlib import Path
 from django.conf import settings
 from arena import votes
-from ranking import fitting
+from ranking.fits import fitting
 from tests import factories
 endpoint = factories.endpoint("vendor", base_url="https://vendor.example/v1")
 endpoint.set_key("sk-stored-and-sealed"); endpoint.save()
@@ -33,7 +33,7 @@ from pathlib import Path
 from django.conf import settings
 from arena.models import Battle, Message, Vote
 from inference.models import EngineEndpoint
-from ranking import published
+from ranking.pages import published
 root = Path(settings.RELEASES_DIR)
 shown = sorted(path for path in root.rglob("*") if path.is_file() and not path.relative_to(root).parts[0].startswith("."))
 board = published.current()

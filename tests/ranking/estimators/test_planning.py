@@ -11,7 +11,7 @@ from scipy.special import expit
 from ranking.estimators import planning
 from ranking.estimators.bradley_terry import fit
 from ranking.estimators.tally import Pairs
-from ranking.planner import Curve, needed
+from ranking.pages.planner import Curve, needed
 
 THETA = np.array([0.45, 0.3, 0.1, -0.25, -0.6])
 K = len(THETA)

@@ -4,7 +4,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from ranking import counts, fitting
+from ranking import counts
+from ranking.fits import fitting
 from ranking.models import LogEntry, PairCount, WithheldEntry
 from tests.ranking import rows
 

@@ -7,8 +7,10 @@ import pytest
 
 from arena import clock
 from arena.models import Contestant, PairWeight, VoteEvent
-from ranking import counts, fitting, published
+from ranking import counts
+from ranking.fits import fitting
 from ranking.models import BoardSnapshot, LogEntry, WithheldEntry
+from ranking.pages import published
 from ranking.votelog import exclusions, publication, sealing
 from tests.ranking import rows
 from tests.ranking.votelog.test_sealing import log, sound

@@ -9,8 +9,9 @@ from django.core.management import call_command
 from arena import clock
 from arena.live import broadcast
 from arena.models import AuditEntry, Contestant
-from ranking import fitting, published
+from ranking.fits import fitting
 from ranking.models import BoardSnapshot
+from ranking.pages import published
 from ranking.tasks import publish, publish_now
 from ranking.votelog import publication
 from tests.ranking import rows

@@ -10,7 +10,8 @@ from django.test import Client
 from arena import clock
 from arena.clock import now
 from arena.models import Contestant
-from ranking import counts, fitting
+from ranking import counts
+from ranking.fits import fitting
 from ranking.models import BoardSnapshot, LogEntry
 from ranking.votelog import chain, names, publication, reading
 from tests.ranking import rows

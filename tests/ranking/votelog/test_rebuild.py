@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from arena.models import Contestant, VoteEvent
-from ranking import fitting
+from ranking.fits import fitting
 from ranking.models import BoardSnapshot, LogEntry
 from ranking.votelog import chain, publication, rebuild
 from tests.ranking import real_votes, rows

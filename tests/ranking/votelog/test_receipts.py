@@ -7,7 +7,8 @@ from django.test import Client
 
 from arena import clock, erasure, receipts, votes
 from arena.models import Contestant, Vote
-from ranking import counts, fitting
+from ranking import counts
+from ranking.fits import fitting
 from ranking.models import LogEntry
 from ranking.votelog import chain, checking, publication
 from tests import factories

@@ -1,0 +1,257 @@
+"""How sure the board is, in whole sentences: each made from figures of the board, none of them where the figure is missing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from ranking.pages.published import Board, Row
+from ranking.pages.words import FIGURES, REASONS
+
+SURELY, PERHAPS = 0.95, 0.5  # from which chance of being first on a lead is called one
+FLAG_P = 0.05  # a test below this p-value is worth a warning
+HELPED = 0.05  # so is a larger part of the replicates without an estimate of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """`anchor`: where the methodology explains it; `warns`: a reason to read the board with care."""
+
+    anchor: str
+    text: str
+    warns: bool = False
+
+
+def sentences(board: Board) -> list[Sentence]:
+    """In the order of what people ask first; [] for a board without ratings."""
+    if len(board.ranked) < 2:
+        return []
+    return [sentence for make in MAKERS if (sentence := make(board))]
+
+
+def _percent(share: float) -> str:
+    """Whole per cent, never 0 or 100 % for what is neither."""
+    if 0 < share < 0.01:
+        return _("less than 1 %%") % {}
+    if 0.99 < share < 1:
+        return _("more than 99 %%") % {}
+    return f"{round(share * 100)} %"
+
+
+def _number(value: float, places: int = 0) -> str:
+    return number_format(round(value, places), places)
+
+
+def _named(board: Board, place: int) -> str:
+    return board.rows[place].name
+
+
+def leader(board: Board) -> Sentence | None:
+    top = board.ranked[0]
+    if top.p_first is None:
+        return None
+    told = {"name": top.name, "share": _percent(top.p_first)}
+    if top.p_first >= SURELY:
+        text = _("%(name)s leads: it is first in %(share)s of the resamples.")
+    elif top.p_first >= PERHAPS:
+        text = _("%(name)s probably leads: it is first in %(share)s of the resamples.")
+    else:
+        text = _(
+            "Nobody clearly leads: %(name)s has the highest rating, but is first in only %(share)s of the resamples."
+        )
+    others = [row for row in board.ranked[1:] if (row.p_first or 0.0) >= FLAG_P]
+    return Sentence("p-first", " ".join([text % told, *_rivals(others)]))
+
+
+def _rivals(others: list[Row]) -> list[str]:
+    if not others:
+        return []
+    best = max(others, key=lambda row: row.p_first or 0.0)
+    told = {"name": best.name, "share": _percent(best.p_first or 0.0), "n": len(others)}
+    text = ngettext(
+        "%(n)s other model is first in at least 5 %% of them: %(name)s, in %(share)s.",
+        "%(n)s other models are first in at least 5 %% of them each, most often %(name)s, in %(share)s.",
+        len(others),
+    )
+    return [text % told]
+
+
+def joint(board: Board) -> Sentence | None:
+    if any(row.joint_lower is None for row in board.ranked):
+        return None
+    told = {"n": len(board.ranked), "k": sum(row.rank == 1 for row in board.ranked)}
+    text = ngettext(
+        "By the intervals that hold for all %(n)s models at once with 95 %% confidence, only %(k)s model can be the best.",
+        "By the intervals that hold for all %(n)s models at once with 95 %% confidence, %(k)s models can be the best.",
+        told["k"],
+    )
+    return Sentence("joint", text % told)
+
+
+def neighbours(board: Board) -> Sentence | None:
+    claims = board.figures.claims
+    if claims is None:
+        return None
+    told = {"k": sum(claim.holds for claim in claims), "n": len(claims)}
+    if not told["n"]:
+        return None
+    if told["n"] == 1:
+        return Sentence("claims", _one_pair(apart=told["k"] == 1))
+    if not told["k"]:
+        text = _("Of %(n)s pairs of neighbours on the board, none is told apart: their order may be chance.")
+    elif told["k"] == told["n"]:
+        text = _("All %(n)s pairs of neighbours on the board are told apart.")
+    else:
+        text = ngettext(
+            "Of %(n)s pairs of neighbours on the board, %(k)s is told apart; the order of the others may be chance.",
+            "Of %(n)s pairs of neighbours on the board, %(k)s are told apart; the order of the others may be chance.",
+            told["k"],
+        )
+    return Sentence("claims", text % told)
+
+
+def _one_pair(apart: bool) -> str:
+    if apart:
+        return _("The two neighbours on the board are told apart.")
+    return _("The two neighbours on the board are not told apart: their order may be chance.")
+
+
+def certificate(board: Board) -> Sentence | None:
+    found = board.figures.certificate
+    if found is None:
+        return None
+    told = {"n": _number(found.votes), "share": _percent_fine(found.share)}
+    told |= {"leader": _named(board, found.leader), "other": _named(board, found.runner_up)}
+    text = ngettext(
+        "Without %(n)s certain vote (%(share)s of all), %(other)s would be ahead of %(leader)s.",
+        "Without %(n)s certain votes (%(share)s of all), %(other)s would be ahead of %(leader)s.",
+        found.votes,
+    )
+    return Sentence("certificate", text % told, warns=found.share < 0.01)
+
+
+def _percent_fine(share: float) -> str:
+    """With two digits that count, for shares far below 1 %."""
+    value = share * 100
+    places = 0 if value >= 10 else 1 if value >= 1 else 2 if value >= 0.1 else 3
+    return f"{_number(value, places)} %"
+
+
+def claim_of_first(board: Board) -> Sentence | None:
+    sure = board.figures.sure
+    if sure is None or sure.since is None:  # told of published boards alone
+        return None
+    told = {"name": _named(board, sure.leader), "other": _named(board, sure.runner_up)}
+    if sure.confirmed:
+        text = _("That %(name)s is first is confirmed by a bound that holds however often one looks.")
+    else:
+        text = _("A bound that holds however often one looks does not yet tell %(name)s from %(other)s.")
+    since = _("%(name)s has been ahead since %(since)s.") % (told | {"since": _day(sure.since)})
+    return Sentence("sequence", f"{text % told} {since}")
+
+
+def _day(moment: str) -> str:
+    return date_format(datetime.fromisoformat(moment), "DATE_FORMAT")
+
+
+def clusters(board: Board) -> Sentence | None:
+    found = board.figures.clusters
+    if found is None:
+        return None
+    told = {"judges": _number(found.judges), "n": _number(found.effective_votes), "x": _number(found.inflation, 2)}
+    text = ngettext(
+        "%(judges)s person cast all votes: they are worth about %(n)s independent ones, and the "
+        "intervals are %(x)s times as wide.",
+        "%(judges)s people voted. As one person's votes belong together, they are worth about %(n)s independent ones, and the "
+        "intervals are %(x)s times as wide.",
+        found.judges,
+    )
+    return Sentence("clusters", text % told, warns=found.judges == 1)
+
+
+def position(board: Board) -> Sentence | None:
+    found = board.figures.position
+    if found is None:
+        return None
+    told = {"share": f"{_number(found.share * 100, 1)} %"}
+    if found.lower <= 0.5 <= found.upper:
+        text = _(
+            "The side does not matter measurably: of two equal models, the one shown first gets %(share)s of the points."
+        )
+    else:
+        text = _(
+            "The side matters: of two equal models, the one shown first gets %(share)s of the points. Sides are drawn by lot."
+        )
+    return Sentence("position", text % told)
+
+
+def drift(board: Board) -> Sentence | None:
+    found = board.figures.drift
+    if found is None:
+        return None
+    told = {"periods": found.periods, "p": _p(found.p)}
+    if found.p < FLAG_P:
+        text = _(
+            "Strengths have changed between the %(periods)s periods compared (p %(p)s): "
+            "one rating for all of them is an average."
+        )
+    else:
+        text = _("No model is shown to have changed over the %(periods)s periods compared (p %(p)s).")
+    return Sentence("drift", text % told, warns=found.p < FLAG_P)
+
+
+def _p(p: float) -> str:
+    return "< " + number_format(0.001, 3) if p < 0.001 else "= " + _number(p, 3)
+
+
+def cycles(board: Board) -> Sentence | None:
+    found = board.figures.cycles
+    if found is None:
+        return None
+    told = {"k": found.observed, "n": found.triads, "m": _number(found.expected, 1), "p": _p(found.p)}
+    if found.p < FLAG_P:
+        text = _(
+            "More models beat each other in a circle than one scale allows: %(k)s of %(n)s triples, %(m)s expected (p %(p)s)."
+        )
+    else:
+        text = _(
+            "One scale is enough: %(k)s of %(n)s triples of models beat each other in a circle, %(m)s expected (p %(p)s)."
+        )
+    return Sentence("cycles", text % told, warns=found.p < FLAG_P)
+
+
+def helped(board: Board) -> Sentence | None:
+    share = board.helped_share
+    if not share:
+        return None
+    text = _("%(share)s of the resamples had no answer of their own and were helped by a virtual tie per pair.")
+    return Sentence("helped", text % {"share": _percent(share)}, warns=share > HELPED)
+
+
+def shrinkage(board: Board) -> Sentence | None:
+    found = board.figures.shrinkage
+    if found is None:
+        return None
+    text = _(
+        "This category has few votes, so its ratings lean on the overall board: its own votes weigh %(share)s on average."
+    )
+    return Sentence("shrinkage", text % {"share": _percent(found.weight)}, warns=found.weight < PERHAPS)
+
+
+MAKERS: tuple[Callable[[Board], Sentence | None], ...] = (
+    *(leader, joint, neighbours, certificate, claim_of_first, clusters, helped, shrinkage, position, drift, cycles),
+)
+
+
+def missing(board: Board) -> list[tuple[str, str]]:
+    """(figure, reason) of what the board could not tell; a reason that this version does not know is shown as it is."""
+    told = []
+    for name, label in FIGURES.items():
+        why = board.figures.why.get(name)
+        elsewhere = {"style": not board.key.controlled, "shrinkage": not board.key.category}.get(name, False)
+        if getattr(board.figures, name) is None and why and not elsewhere:
+            told.append((str(label), str(REASONS.get(why, why))))  # type: ignore[call-overload]
+    return told
