@@ -182,3 +182,11 @@ def test_the_last_line_adds_reports_up(tmp_path: Path) -> None:
     bad = report("b.xml", tests=2, failures=1, errors=0, skipped=0)
     assert summary([good, bad]) == ("==== 1 failed, 4 passed, 2 skipped in 3s ====", 1)
     assert summary([report("c.xml", tests=0, failures=0, errors=0, skipped=0)])[1] == 1
+
+
+def test_no_environment_is_tracked() -> None:
+    """One of them is hundreds of megabytes that no clone gets rid of."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this tree is not a clone: nothing is tracked in it")
+    tracked = subprocess.run(["git", "ls-files", ".venv*"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert tracked.stdout == ""
