@@ -93,13 +93,12 @@ def _battles(battle_ids: Sequence[UUID]) -> dict[UUID, Case]:
 
 def _read_exclusions(cases: dict[UUID, Case]) -> None:
     """A void is final; of flags, and flags taken back, the latest counts."""
-    kinds = [EventKind.FLAG, EventKind.UNFLAG]
-    flags = VoteEvent.objects.filter(kind__in=kinds, vote__battle__in=list(cases)).order_by("created_at", "id")
-    for pk, kind in flags.values_list("vote__battle", "kind"):
-        cases[pk].vote_taken_out = kind == EventKind.FLAG
-    voids = VoteEvent.objects.filter(kind=EventKind.VOID, vote__battle__in=list(cases))
-    for pk in voids.values_list("vote__battle", flat=True):
-        cases[pk].vote_taken_out = True
+    kinds = [EventKind.VOID, EventKind.FLAG, EventKind.UNFLAG]
+    events = VoteEvent.objects.filter(kind__in=kinds, vote__battle__in=list(cases)).order_by("created_at", "id")
+    void = set()
+    for pk, kind in events.values_list("vote__battle", "kind"):
+        void |= {pk} if kind == EventKind.VOID else set()
+        cases[pk].vote_taken_out = pk in void or kind == EventKind.FLAG
 
 
 def _read_consents(cases: Iterable[Case]) -> None:

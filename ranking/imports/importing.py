@@ -95,7 +95,8 @@ def _free(slug: str, sha256: str, named: bool, replace: bool) -> None:
     there = VoteImport.objects.filter(slug=slug).first()
     if there and replace:
         wiping.wipe(there)
-    elif there:
+        return  # who replaces an import has named it
+    if there:
         raise Refused(409, "name", _("There is an import of this name. Replace it, or choose another name."))
     same = VoteImport.objects.filter(sha256=sha256).first()
     if same and not named:

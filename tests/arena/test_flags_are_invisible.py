@@ -16,9 +16,9 @@ from tests.arena.test_export import export
 from tests.arena.views_help import HTMX, Person, url
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
-# What is fresh in every response: ids, keys, tokens.
+# What is fresh in every response: ids, keys, tokens, receipts.
 CHANGING = re.compile(
-    rb'[0-9a-f]{8}-[0-9a-f-]{27}|name="(?:key|csrfmiddlewaretoken)" value="[^"]+"|[0-9a-f]{64}|[\w-]{43,64}'
+    rb'vote-[a-z2-7-]{29}|[0-9a-f]{8}-[0-9a-f-]{27}|name="(?:key|csrfmiddlewaretoken)" value="[^"]+"|[0-9a-f]{64}|[\w-]{43,64}'
 )
 
 

@@ -77,8 +77,9 @@ def test_a_page_that_a_browser_has_is_not_the_page_in_another_language() -> None
 
 def test_the_board_that_a_process_keeps_is_kept_per_language() -> None:
     boards.publish((3, 1), (2, 1))
-    pages = [german("/leaderboard"), Client().get("/leaderboard"), german("/leaderboard")]
-    assert ["Wer wen schlägt" in page.content.decode() for page in pages] == [True, False, True]
+    for path, words in (("/leaderboard", "Wie sicher"), ("/leaderboard/plots", "Wer wen schlägt")):
+        pages = [german(path), Client().get(path), german(path)]
+        assert [words in page.content.decode() for page in pages] == [True, False, True], path
 
 
 def test_the_footer_costs_no_cookie_and_no_token() -> None:

@@ -20,7 +20,7 @@ def browser() -> Client:
 
 
 def test_a_database_that_is_away_is_an_outage_not_a_bug(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
+    def away(*_: object) -> None:
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("ranking.pages.published.current", away)
@@ -34,7 +34,7 @@ def test_a_database_that_is_away_is_an_outage_not_a_bug(browser: Client, monkeyp
 def test_the_api_says_so_itself_also_when_it_cannot_name_the_address(
     browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    def away(*_: object) -> None:
         raise OperationalError("connection refused")
 
     for place in (
@@ -50,7 +50,7 @@ def test_the_api_says_so_itself_also_when_it_cannot_name_the_address(
 
 
 def test_any_other_failure_stays_a_500(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken() -> None:
+    def broken(*_: object) -> None:
         raise InternalError("cache lookup failed")
 
     monkeypatch.setattr("ranking.pages.published.current", broken)

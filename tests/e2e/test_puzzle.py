@@ -2,10 +2,13 @@
 
 import time
 
+import pytest
 from playwright.sync_api import expect
 
 from arena.models import Battle
 from tests.e2e.person import Person, stub
+
+pytestmark = pytest.mark.e2e
 
 
 def empty_bucket(person: Person) -> None:

@@ -129,6 +129,15 @@ def test_replacing_takes_the_old_one_out_in_the_same_step(tmp_path: Path) -> Non
     assert left() == {"VoteEvent": 1, "VoteStyle": 0, "PairCount": 1, "JudgeCount": 1, "VoteImport": 1, "Contestant": 2}
 
 
+def test_an_import_is_replaced_although_its_file_is_there_under_another_name_too(tmp_path: Path) -> None:
+    path = written(tmp_path, "v.csv", samples.PLAIN)
+    importing.import_votes(path)
+    importing.import_votes(path, name="Again")
+    importing.import_votes(path, replace=True)
+    assert set(VoteImport.objects.values_list("slug", flat=True)) == {"v", "again"}
+    assert agree("import:v")
+
+
 def test_wiping_leaves_everything_else_alone(tmp_path: Path) -> None:
     a, b = rows.contestants(2)
     rows.cast(a, b, "a")
