@@ -1,6 +1,6 @@
 """An expert's quarter of an hour in a real browser: a round, a battle judged by keyboard, a skip, a phone in the dark."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -8,12 +8,14 @@ from django.test import Client
 from django.utils.crypto import get_random_string
 from playwright.sync_api import expect
 
+from arena import clock
 from arena.models import Battle, Consent, ExpertLabel, RatingRound, VoteEvent
 from datasets import gate
 from datasets.reasons import ADMITTED
 from tests.datasets import rows
 from tests.e2e.looks import SMALL, TOO_WIDE
 from tests.e2e.person import Person
+from tests.stack import Stack
 
 pytestmark = pytest.mark.e2e
 
@@ -29,6 +31,18 @@ def releasable(by: Person, prompt: str = "") -> Battle:
         rows.enrich(message)
     assert gate.admit([battle.pk])[0].reason == ADMITTED
     return battle
+
+
+@pytest.fixture(autouse=True)
+def apart(stack: Stack) -> Iterator[None]:
+    """Battles of earlier tests are not sampled, and what is made publishable here is so for this test alone."""
+    sampled = list(VoteEvent.objects.filter(ranked=True).values_list("pk", flat=True))
+    publishing = list(Consent.objects.filter(publish=True).values_list("pk", flat=True))
+    VoteEvent.objects.update(ranked=False)
+    yield
+    VoteEvent.objects.filter(pk__in=sampled).update(ranked=True)
+    Consent.objects.exclude(pk__in=publishing).update(publish=False)
+    RatingRound.objects.update(closed_at=clock.now())
 
 
 @pytest.fixture
@@ -49,7 +63,6 @@ def rater(newcomer: Callable[..., Person]) -> Callable[..., Person]:
 
 
 def test_a_round_from_the_list_to_its_end(newcomer: Callable[..., Person], rater: Callable[..., Person]) -> None:
-    VoteEvent.objects.update(ranked=False)  # battles of earlier tests are not sampled
     visitor, expert = newcomer(), rater()
     for _ in range(2):
         releasable(visitor)
@@ -76,7 +89,6 @@ def test_a_round_from_the_list_to_its_end(newcomer: Callable[..., Person], rater
 
 
 def test_on_a_phone_in_the_dark(newcomer: Callable[..., Person], rater: Callable[..., Person]) -> None:
-    VoteEvent.objects.update(ranked=False)
     releasable(newcomer())
     RatingRound.objects.create(name="Phone", seed=3)
     expert = rater(width=375, theme="dark")
