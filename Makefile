@@ -119,9 +119,9 @@ check: lint ## lint and the tests of what changed (<= 3 minutes)
 	  if [ -n "$$tests" ]; then nice $(BIN)/pytest -q -n 2 -m "not e2e and not faults and not slow" $$tests || [ $$? -eq 5 ]; fi
 
 .PHONY: test
-test: lint peers ## everything that CI runs
+test: install-dev peers ## everything that CI runs
 	@rm -rf $(JUNIT); mkdir -p $(JUNIT)
-	$(MAKE) bench-smoke
+	$(MAKE) -j2 --output-sync=target lint bench-smoke
 	$(BIN)/pytest -q -n 2 -m "not e2e and not faults" --junitxml $(JUNIT)/unit.xml
 	$(BIN)/pytest -q -m "e2e or faults" --junitxml $(JUNIT)/stack.xml
 	@$(PY) tests/summary.py $(JUNIT)/*.xml
