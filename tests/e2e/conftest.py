@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils.crypto import get_random_string
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.person import PATIENCE_MS, Person
@@ -51,3 +54,20 @@ def newcomer(stack: Stack, browser: Browser) -> Iterator[Callable[..., Person]]:
     for person in people:
         person.page.context.close()
     assert [error for person in people for error in person.errors] == []
+
+
+@pytest.fixture
+def staff(newcomer: Callable[..., Person]) -> Callable[..., Person]:
+    """Makes a signed-in window of a new member of a group: staff("moderator", width=375)."""
+
+    def make(group: str, **options: object) -> Person:
+        user = User.objects.create_user(f"{group}-{get_random_string(6)}", is_staff=True)
+        user.groups.add(Group.objects.get(name=group))
+        client = Client()
+        client.force_login(user)
+        person = newcomer(**options)
+        cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": person.stack.url}
+        person.page.context.add_cookies([cookie])  # type: ignore[list-item]
+        return person
+
+    return make

@@ -1,11 +1,9 @@
 """A moderator's quarter of an hour in a real browser: keys, blur, decisions, a phone, dark, and no scripts at all."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django.test import Client
-from django.utils.crypto import get_random_string
 from playwright.sync_api import Page, expect
 
 from arena import battles
@@ -43,20 +41,9 @@ def clean_desk(stack: Stack) -> None:
 
 
 @pytest.fixture
-def moderator(newcomer: Callable[..., Person], clean_desk: None) -> Callable[..., Person]:
+def moderator(staff: Callable[..., Person], clean_desk: None) -> Callable[..., Person]:
     """Makes a signed-in moderator's window."""
-
-    def make(**options: object) -> Person:
-        user = User.objects.create_user(f"mo-{get_random_string(6)}", is_staff=True)
-        user.groups.add(Group.objects.get(name="moderator"))
-        client = Client()
-        client.force_login(user)
-        person = newcomer(**options)
-        cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": person.stack.url}
-        person.page.context.add_cookies([cookie])  # type: ignore[list-item]
-        return person
-
-    return make
+    return partial(staff, "moderator")
 
 
 def verdict(of: Battle) -> str:

@@ -1,11 +1,9 @@
 """An expert's quarter of an hour in a real browser: a round, a battle judged by keyboard, a skip, a phone in the dark."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django.test import Client
-from django.utils.crypto import get_random_string
 from playwright.sync_api import expect
 
 from arena import clock
@@ -46,20 +44,9 @@ def apart(stack: Stack) -> Iterator[None]:
 
 
 @pytest.fixture
-def rater(newcomer: Callable[..., Person]) -> Callable[..., Person]:
+def rater(staff: Callable[..., Person]) -> Callable[..., Person]:
     """Makes a signed-in rater's window."""
-
-    def make(**options: object) -> Person:
-        user = User.objects.create_user(f"rater-{get_random_string(6)}", is_staff=True)
-        user.groups.add(Group.objects.get(name="rater"))
-        client = Client()
-        client.force_login(user)
-        person = newcomer(**options)
-        cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": person.stack.url}
-        person.page.context.add_cookies([cookie])  # type: ignore[list-item]
-        return person
-
-    return make
+    return partial(staff, "rater")
 
 
 def test_a_round_from_the_list_to_its_end(newcomer: Callable[..., Person], rater: Callable[..., Person]) -> None:
