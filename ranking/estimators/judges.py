@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranking.estimators.tally import NAMES, OUTCOMES, Floats, Ints, Outcome, Tally
+from ranking.estimators.tally import NAMES, OUTCOMES, Floats, Ints, Outcome, Tally, check_codes, named
 
 UNKNOWN = ""
 
@@ -58,13 +58,10 @@ class JudgeTally:
         Raises ValueError for an unknown outcome, a model against itself, a negative count, or a name not in `models`.
         """
         cells = [cell for cell in cells if cell.count]
-        names = tuple(models) if models is not None else tuple(sorted({n for c in cells for n in (c.first, c.second)}))
-        place = {name: i for i, name in enumerate(names)}
-        for cell in cells:
-            _check(cell, place)
+        place = named(cells, models)
         codes = {name: i for i, name in enumerate(sorted({cell.judge for cell in cells} - {UNKNOWN}))}
         return cls._fold(
-            names,
+            tuple(place),
             np.array([place[cell.first] for cell in cells], np.int64),
             np.array([place[cell.second] for cell in cells], np.int64),
             np.array([NAMES[cell.outcome] for cell in cells], np.int64),
@@ -95,12 +92,9 @@ class JudgeTally:
         if (counts < 0).any():
             raise ValueError("a negative count")
         a, b, outcome, judge, counts = (column[counts > 0] for column in (a, b, outcome, judge, counts))
-        if len(a) and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= len(models)):
-            raise ValueError(f"a position is outside the {len(models)} models")
-        if len(a) and (outcome.min() < 0 or outcome.max() >= OUTCOMES or judge.min() < -1):
-            raise ValueError("an outcome code is none of Outcome, or a judge is below -1")
-        if (a == b).any():
-            raise ValueError(f"battle {int(np.flatnonzero(a == b)[0])} is a model against itself")
+        check_codes(len(models), a, b, outcome)
+        if len(a) and judge.min() < -1:
+            raise ValueError("a judge is none of -1 (unknown), 0, 1, ...")
         return cls._fold(tuple(models), a, b, outcome, judge, counts)
 
     @classmethod
@@ -146,14 +140,3 @@ class JudgeTally:
 def _sum(place: NDArray[np.intp], count: NDArray[Any], size: int) -> Floats:
     """(N,) counts -> (size,) sums by place; float also where there is nothing to add."""
     return np.asarray(np.bincount(place, weights=count, minlength=size), np.float64)
-
-
-def _check(cell: JudgeCell, place: dict[str, int]) -> None:
-    if cell.outcome not in NAMES:
-        raise ValueError(f"unknown outcome {cell.outcome!r}: expected {', '.join(NAMES)}")
-    if cell.first == cell.second:
-        raise ValueError(f"{cell.first!r} against itself")
-    if cell.count < 0:
-        raise ValueError(f"a negative count: {cell}")
-    if unknown := {cell.first, cell.second} - place.keys():
-        raise ValueError(f"unknown model {sorted(unknown)[0]!r}")

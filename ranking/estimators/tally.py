@@ -8,6 +8,7 @@ drawn with (Chatbot Arena, arXiv 2403.04132, equation 7). Memory depends on the 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -111,14 +112,11 @@ class Tally:
         Raises ValueError for an unknown outcome, a model against itself, a negative count, or a name not in `models`.
         """
         cells = [cell for cell in cells if cell.count]
-        names = tuple(models) if models is not None else tuple(sorted({n for c in cells for n in (c.first, c.second)}))
-        place = {name: i for i, name in enumerate(names)}
-        for cell in cells:
-            _check(cell, place)
+        place = named(cells, models)
         column = [(c.count, c.count if c.inverse_p is None else c.inverse_p) for c in cells]
         squares = [c.count if c.inverse_p2 is None else c.inverse_p2 for c in cells]
         return cls._fold(
-            names,
+            tuple(place),
             [place[c.first] for c in cells],
             [place[c.second] for c in cells],
             [c.first_was_a for c in cells],
@@ -140,13 +138,7 @@ class Tally:
         `probability`: of the draw of each pair. Raises ValueError for a model against itself or codes out of range.
         """
         a, b, outcome = (np.asarray(codes, np.int64) for codes in (a, b, outcome))
-        size = len(models)
-        if len(a) and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= size):
-            raise ValueError(f"a position is outside the {size} models")
-        if len(a) and (outcome.min() < 0 or outcome.max() >= OUTCOMES):
-            raise ValueError("an outcome code is none of Outcome")
-        if (a == b).any():
-            raise ValueError(f"battle {int(np.flatnonzero(a == b)[0])} is a model against itself")
+        check_codes(len(models), a, b, outcome)
         inverse = np.ones(len(a)) if probability is None else 1.0 / np.asarray(probability, float)
         weights = None if probability is None else np.column_stack([np.ones(len(a)), inverse, inverse**2])
         return cls._fold(tuple(models), a, b, np.ones(len(a), bool), outcome, weights)
@@ -219,7 +211,39 @@ def _sum(keys: Ints, weights: Floats | None, bins: int) -> tuple[Ints, Floats]:
     return occurring[filled], sums[:, filled].copy()
 
 
-def _check(cell: Cell, place: dict[str, int]) -> None:
+class Counted(Protocol):
+    """What cells with and without a judge have in common."""
+
+    @property
+    def first(self) -> str: ...
+    @property
+    def second(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def count(self) -> float: ...
+
+
+def named(cells: Sequence[Counted], models: Sequence[str] | None) -> dict[str, int]:
+    """Positions of the models by name, in the order of `models` (default: sorted names). Raises ValueError as `of_cells` does."""
+    names = tuple(models) if models is not None else tuple(sorted({n for c in cells for n in (c.first, c.second)}))
+    place = {name: i for i, name in enumerate(names)}
+    for cell in cells:
+        _check(cell, place)
+    return place
+
+
+def check_codes(size: int, a: Ints, b: Ints, outcome: Ints) -> None:
+    """Raises ValueError for positions outside `size` models, codes that are no Outcome, and a model against itself."""
+    if len(a) and (min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= size):
+        raise ValueError(f"a position is outside the {size} models")
+    if len(a) and (outcome.min() < 0 or outcome.max() >= OUTCOMES):
+        raise ValueError("an outcome code is none of Outcome")
+    if (a == b).any():
+        raise ValueError(f"battle {int(np.flatnonzero(a == b)[0])} is a model against itself")
+
+
+def _check(cell: Counted, place: dict[str, int]) -> None:
     if cell.outcome not in NAMES:
         raise ValueError(f"unknown outcome {cell.outcome!r}: expected {', '.join(NAMES)}")
     if cell.first == cell.second:
