@@ -43,7 +43,7 @@ def _mirror(path: Path, root: Path) -> str | None:
     if path.parts[0] == "tests":
         return str(path) if path.name.startswith("test_") and (root / path).exists() else None
     if path.parts[0] in ("templates", "static"):
-        return "tests/arena"
+        return _tests_of_pages(path.parts[1], root)
     if path.suffix not in (".py", ".c", ".h"):
         return None
     named = [root / "tests" / path.parent / f"test_{path.stem}.py", root / "tests" / path.with_suffix("")]
@@ -52,6 +52,12 @@ def _mirror(path: Path, root: Path) -> str | None:
         if place.exists():
             return str(place.relative_to(root))
     return None
+
+
+def _tests_of_pages(room: str, root: Path) -> str:
+    """Of templates/<room>/: the tests of that room's pages; those of the web app for whatever every page has."""
+    rooms = [f"tests/{room}/pages", f"tests/{room}", f"tests/datasets/{room}"]
+    return next((place for place in rooms if (root / place).is_dir()), "tests/arena")
 
 
 def _git(*arguments: str) -> list[str]:

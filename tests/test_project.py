@@ -164,6 +164,9 @@ def test_check_finds_the_tests_of_what_changed(tmp_path: Path) -> None:
     assert affected(["arena/markdown/math.py"], tmp_path) == ["tests/arena/markdown"]
     assert affected(["arena/unknown.py", "arena/battles.py"], tmp_path) == ["tests/arena"]
     assert affected(["README.md"], tmp_path) == []
+    (tmp_path / "tests/ranking/pages").mkdir(parents=True)
+    assert affected(["templates/ranking/log.html"], tmp_path) == ["tests/ranking/pages"]
+    assert affected(["templates/base.html", "static/css/site.css"], tmp_path) == ["tests/arena"]
     (tmp_path / "tests/translations").mkdir()
     assert affected(["arena/battles.py"], tmp_path) == ["tests/arena/test_battles.py", "tests/translations"]
     assert affected(["README.md"], tmp_path) == []

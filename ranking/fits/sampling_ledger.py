@@ -3,7 +3,7 @@
 Chatbot Arena (arXiv 2403.04132, equations 4 and 7) stays valid only if every pair can be drawn and the probability is known; "The
 Leaderboard Illusion" (arXiv 2504.20879) shows what uneven draws do to a board. Kept: the probability of every battle, Kish's
 effective sample size. Different: totals are carried from board to board, as battles without a vote are deleted in time.
-Test: tests/ranking/test_sampling_ledger.py (carried totals equal one count of everything; a fair sampler stays within chance).
+Test: tests/ranking/fits/test_sampling_ledger.py (carried totals equal one count of everything; a fair sampler is within chance).
 """
 
 from collections import Counter

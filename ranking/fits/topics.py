@@ -1,7 +1,7 @@
 """How discriminating the prompts of each category are: how often a board's strong models beat its weak ones there.
 
 Stored with the overall board, so it changes when that is published. Strong and weak are the upper and lower thirds of the overall
-board (`ranking.estimators.discrimination`). Shown by tests/ranking/test_topics.py.
+board (`ranking.estimators.discrimination`). Shown by tests/ranking/fits/test_topics.py.
 """
 
 from dataclasses import asdict

@@ -11,7 +11,7 @@ one that raises it most against the model one rank above (below, for the first).
 Different: the paper counts battles, abstentions included; here a vote is a vote that was cast, and battles go on until there
 are as many as asked for, which makes `t-abstain` far stronger. The two o-bt use the influence of one more vote, H^-1 (y - p)
 (e_a - e_b), on the fit as it stands after every REFIT votes, where the paper refits after each. Test:
-tests/ranking/test_rigging.py.
+tests/ranking/rigging/test_rigging.py.
 """
 
 from collections.abc import Callable

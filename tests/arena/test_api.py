@@ -11,7 +11,7 @@ from django.test import Client
 
 from arena import limits
 from ranking.models import BoardSnapshot
-from tests.ranking import pages, rows
+from tests.ranking import publishing, rows
 
 pytestmark = pytest.mark.django_db
 BOARD = "/api/v1/leaderboard"
@@ -33,7 +33,7 @@ def board() -> dict[str, Any]:
 
 
 def test_the_board_has_its_figures_under_stable_names() -> None:
-    strong, weak = pages.publish((30, 10))
+    strong, weak = publishing.publish((30, 10))
     told = board()
     snapshot = BoardSnapshot.objects.get()
     assert list(told)[:9] == [
@@ -70,7 +70,7 @@ FIELDS = [
 
 def test_a_model_has_the_same_fields_in_the_api_its_document_and_the_downloads() -> None:
     """A promise to whoever reads them with a program: a field more is one line here, and none goes."""
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     schema = get("/api/v1/openapi.json").json()["components"]["schemas"]["Standing"]
     assert list(schema["properties"]) == schema["required"] == FIELDS
     download = json.loads(get("/leaderboard.json").content)
@@ -84,19 +84,19 @@ def test_a_model_has_the_same_fields_in_the_api_its_document_and_the_downloads()
 
 def test_a_vote_does_not_move_it_until_a_snapshot_is_published() -> None:
     """S25: no oracle."""
-    strong, weak = pages.publish((30, 10))
+    strong, weak = publishing.publish((30, 10))
     before = get()
     for _ in range(50):
         rows.cast(weak, strong, "a")
     after = get()
     assert (after.content, after["ETag"]) == (before.content, before["ETag"])
-    pages.publish((1, 0), models=[strong, weak])
+    publishing.publish((1, 0), models=[strong, weak])
     assert get()["ETag"] != before["ETag"]
 
 
 def test_a_codename_hides_who_it_is() -> None:
-    hidden, _ = pages.publish((30, 10))
-    pages.hide(hidden)
+    hidden, _ = publishing.publish((30, 10))
+    publishing.hide(hidden)
     answer = get()
     told = next(model for model in answer.json()["models"] if model["anonymous_until"])
     assert (told["name"], told["slug"], told["organisation"], told["licence"]) == (
@@ -105,7 +105,7 @@ def test_a_codename_hides_who_it_is() -> None:
         "",
         "",
     )
-    for secret in pages.SECRET.values():
+    for secret in publishing.SECRET.values():
         assert secret not in answer.content.decode()
 
 
@@ -129,7 +129,7 @@ def test_without_a_board_it_says_so() -> None:
     ],
 )
 def test_errors_are_problems(method: str, address: str, accept: str, status: int) -> None:
-    pages.publish((3, 1))
+    publishing.publish((3, 1))
     answer = Client().generic(method, address, headers={"accept": accept, "origin": "https://elsewhere.example"})
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/problem+json"
@@ -148,7 +148,7 @@ def test_a_failure_is_a_problem_without_its_reason(monkeypatch: pytest.MonkeyPat
 
 
 def test_other_origins_may_read_and_may_ask_first() -> None:
-    pages.publish((3, 1))
+    publishing.publish((3, 1))
     answer = Client().options(BOARD, headers={"origin": "https://a.example", "access-control-request-method": "GET"})
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer["Access-Control-Allow-Methods"] == answer["Allow"] == "GET, HEAD, OPTIONS"
@@ -160,7 +160,7 @@ def test_other_origins_may_read_and_may_ask_first() -> None:
 
 
 def test_head_is_get_without_a_body() -> None:
-    pages.publish((3, 1))
+    publishing.publish((3, 1))
     full, head = get(), Client().head(BOARD)
     assert (head.status_code, head.content) == (200, b"")
     for name in ("ETag", "Cache-Control", "Content-Type", "Content-Length"):
@@ -169,7 +169,7 @@ def test_head_is_get_without_a_body() -> None:
 
 def test_what_has_not_changed_is_not_sent_again(settings: object) -> None:
     settings.API_MAX_AGE_S = 90
-    pages.publish((3, 1))
+    publishing.publish((3, 1))
     first = get()
     assert first["Cache-Control"] == "public, max-age=90"
     again = get(if_none_match=first["ETag"])
@@ -179,7 +179,7 @@ def test_what_has_not_changed_is_not_sent_again(settings: object) -> None:
 
 
 def test_answers_are_the_same_for_everybody_and_carry_no_cookie() -> None:
-    pages.publish((3, 1))
+    publishing.publish((3, 1))
     client = Client(headers={"accept-language": "de"})
     client.cookies["agon_visitor"] = "forged"
     answer = client.get(BOARD)
@@ -189,7 +189,7 @@ def test_answers_are_the_same_for_everybody_and_carry_no_cookie() -> None:
 
 def test_one_network_is_bounded_and_others_are_not(settings: object) -> None:
     settings.API_BURST, settings.API_PER_MINUTE, settings.TRUSTED_PROXIES = 3, 6, ["127.0.0.1"]
-    pages.publish((3, 1))
+    publishing.publish((3, 1))
     codes = [get(x_forwarded_for="203.0.113.7").status_code for _ in range(4)]
     assert codes == [200, 200, 200, 429]
     refused = get("/api/v1/openapi.json", x_forwarded_for="203.0.113.7")
@@ -199,7 +199,7 @@ def test_one_network_is_bounded_and_others_are_not(settings: object) -> None:
 
 
 def test_without_valkey_public_figures_are_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    pages.publish((3, 1))
+    publishing.publish((3, 1))
 
     def down(*_: object) -> float:
         raise redis.ConnectionError("down")
@@ -219,7 +219,7 @@ def test_the_openapi_document_names_what_there_is() -> None:
 
 
 def test_the_page_says_what_there_is_and_loads_nothing_from_elsewhere(client: Client) -> None:
-    text = pages.text(client, "/api")
+    text = publishing.text(client, "/api")
     assert f'href="{BOARD}"' in text and 'href="/api/v1/openapi.json"' in text
     assert f"{live_settings.API_PER_MINUTE} times a minute" in text
     assert "https://" not in text.split("<main")[1].split("</main>")[0]

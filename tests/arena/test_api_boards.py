@@ -9,7 +9,7 @@ from django.test import Client
 
 from ranking.fits import fitting
 from ranking.models import BoardHistory, BoardSnapshot
-from tests.ranking import pages, rows
+from tests.ranking import publishing, rows
 
 pytestmark = pytest.mark.django_db
 BOARD = "/api/v1/leaderboard"
@@ -46,7 +46,7 @@ def copy(category: str = "", controlled: bool = False, origin: str = "live", pub
 
 
 def test_boards_are_listed_and_chosen_by_their_names() -> None:
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     english, styled = copy("en"), copy(controlled=True)
     imported, secret = copy(origin="import:llmfao"), copy("code", published=False)
     names = [(one["origin"], one["category"], one["style"]) for one in told("/boards")["boards"]]
@@ -61,7 +61,7 @@ def test_boards_are_listed_and_chosen_by_their_names() -> None:
 @pytest.mark.parametrize("path", ["", "/history", "/pairs"])
 def test_a_board_that_is_not_published_is_not_there(path: str) -> None:
     assert get(path).status_code == 404
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     copy("code", published=False)
     for query in ({"category": "code"}, {"category": "nothing"}, {"origin": "demo"}, {"style": "on"}):
         answer = get(path, **query)
@@ -82,25 +82,25 @@ def test_a_board_that_is_not_published_is_not_there(path: str) -> None:
     ],
 )
 def test_values_out_of_range_are_422_and_say_which(path: str, query: dict[str, Any]) -> None:
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     answer = get(path, **query)
     assert answer.status_code == 422, answer.content
     assert answer.json()["detail"].startswith(next(iter(query)))
 
 
 def test_a_null_figure_has_its_reason() -> None:
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     board = told()
     assert set(board["why"]) == {name for name, figure in board["figures"].items() if figure is None}
 
 
 def test_history_is_of_publications_and_nothing_newer() -> None:
-    strong, weak = pages.publish((30, 10))
+    strong, weak = publishing.publish((30, 10))
     before = get("/history").content
     rows.ballot(weak, strong, wins=20)
     fitting.refit()
     assert get("/history").content == before
-    pages.refit_and_publish()
+    publishing.refit_and_publish()
     series = told("/history", model=[weak.slug])["series"]
     assert [one["slug"] for one in series] == [weak.slug]
     assert [point["votes"] for point in series[0]["points"]] == [42, 62]
@@ -112,18 +112,18 @@ def test_history_is_of_publications_and_nothing_newer() -> None:
 
 
 def test_history_and_pairs_tell_no_codename() -> None:
-    hidden, other = pages.publish((30, 10))
-    pages.hide(hidden)
-    assert get("/history", model=pages.SECRET["slug"]).status_code == 404
+    hidden, other = publishing.publish((30, 10))
+    publishing.hide(hidden)
+    assert get("/history", model=publishing.SECRET["slug"]).status_code == 404
     assert told("/history", model="olive-branch")["series"][0]["name"] == "Olive Branch"
     for path in ("", "/history", "/pairs", "/boards"):
         text = get(path).content.decode()
-        assert not [secret for secret in (*pages.SECRET.values(), str(hidden.pk)) if secret in text], path
+        assert not [secret for secret in (*publishing.SECRET.values(), str(hidden.pk)) if secret in text], path
     assert BoardHistory.objects.get().points.keys() == {str(hidden.pk), str(other.pk)}
 
 
 def test_pairs_are_row_against_column() -> None:
-    first, second, third = pages.publish((30, 10), (20, 5))
+    first, second, third = publishing.publish((30, 10), (20, 5))
     pairs = told("/pairs")
     assert pairs["models"] == [one["slug"] for one in told()["models"]]
     i, j, k = (pairs["models"].index(model.slug) for model in (first, second, third))
@@ -137,7 +137,7 @@ def test_pairs_are_row_against_column() -> None:
 
 
 def test_downloads_are_of_the_board_that_is_asked_for() -> None:
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     copy("en")
     answer = Client().get("/leaderboard.json", {"category": "en"})
     assert answer.json()["votes"] == 43 and "agon-board-live-en-" in answer["Content-Disposition"]

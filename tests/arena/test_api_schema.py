@@ -19,7 +19,7 @@ from arena.models import Contestant
 from datasets import releases
 from tests.datasets import making
 from tests.datasets.rows import releasable
-from tests.ranking import pages, rows
+from tests.ranking import publishing, rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DOCUMENT = "/api/v1/openapi.json"
@@ -36,8 +36,8 @@ def api(
     releasable()
     making.make("first")
     releases.recall(making.make("second"), None, "A model was named wrongly.")
-    hidden, *_ = pages.publish((30, 10), (3, 0), (8, 9))
-    pages.hide(hidden)
+    hidden, *_ = publishing.publish((30, 10), (3, 0), (8, 9))
+    publishing.hide(hidden)
     yield schemathesis.openapi.from_asgi(DOCUMENT, application)
     connections.close_all()
 

@@ -11,7 +11,7 @@ from tests.arena import routes
 from tests.arena.test_every_route import PUBLIC, values
 from tests.arena.test_permissions import site  # noqa: F401 - a row of every kind that has a page
 from tests.arena.views_help import Person
-from tests.ranking.pages import publish
+from tests.ranking.publishing import publish
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey", "site")]
 

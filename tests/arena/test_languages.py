@@ -5,7 +5,7 @@ from django.conf import settings
 from django.test import Client
 
 from tests.arena.views_help import Person
-from tests.ranking import pages as boards
+from tests.ranking import publishing as boards
 from tests.test_project import PRODUCTION, python
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]

@@ -6,6 +6,7 @@ from uuid import uuid4
 from arena.clock import now
 from arena.models import Battle, Contestant, ContestantRevision, Conversation, Message, Turn, Vote, VoteEvent
 from arena.models.battles import BattleState, Origin, TurnState
+from ranking import counts
 from ranking.counting.cells import JudgeKey, PairKey
 from ranking.models import JudgeCount, PairCount
 
@@ -90,3 +91,9 @@ def stored_by_judge(origin: str) -> dict[JudgeKey, int]:
     for *key, number in JudgeCount.objects.filter(origin=origin, count__gt=0).values_list(*names):
         counted[tuple(key)] = number  # type: ignore[index]
     return counted
+
+
+def agree(origin: str) -> bool:
+    """Whether the counts of an origin are those that its events give when all are counted anew."""
+    pairs, judges = counts.recount(VoteEvent.objects.filter(origin=origin))
+    return stored(origin) == dict(pairs) and stored_by_judge(origin) == dict(judges)

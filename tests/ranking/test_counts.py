@@ -20,11 +20,6 @@ from tests.ranking import rows
 _origins = (f"import:test-{n}" for n in count(1))
 
 
-def agree(origin: str) -> bool:
-    pairs, judges = counts.recount(VoteEvent.objects.filter(origin=origin))
-    return rows.stored(origin) == dict(pairs) and rows.stored_by_judge(origin) == dict(judges)
-
-
 @pytest.mark.django_db
 def test_one_vote_lands_in_one_cell_with_its_probability() -> None:
     low, high = sorted(rows.contestants(2), key=lambda one: one.id)
@@ -193,7 +188,7 @@ def test_any_events_absorbed_in_any_pieces_agree_with_a_recount(plans: list, rng
     while waiting:  # events become visible in any order, a few at a time
         VoteEvent.objects.bulk_create([waiting.pop() for _ in range(min(len(waiting), rng.randint(1, 4)))])
         counts.absorb()
-    assert agree(origin)
+    assert rows.agree(origin)
     assert all(cell.inverse_p == cell.inverse_p2 == 0.0 for cell in PairCount.objects.filter(origin=origin, count=0))
 
 
@@ -251,7 +246,7 @@ def test_concurrent_writers_late_commits_and_two_absorbers_agree_with_a_recount(
         threads(*(lambda seed=seed: write(seed) for seed in range(4)), absorb, absorb)
         counts.absorb()
         assert not VoteEvent.objects.filter(absorbed=False).exists()
-        assert agree(origin)
+        assert rows.agree(origin)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -288,7 +283,7 @@ def test_an_absorber_whose_connection_is_killed_leaves_everything_for_the_next_r
     assert VoteEvent.objects.filter(absorbed=False).count() == 4
     assert sum(rows.stored("live").values()) == 3
     assert counts.absorb() == 4
-    assert agree("live")
+    assert rows.agree("live")
 
 
 def waits_for_a_lock(cursor: object, backend: list[int]) -> bool:

@@ -11,7 +11,7 @@ from arena.models import Battle, Contestant, ExpertLabel, RatingItem, RatingRoun
 from ranking.fits import fitting, history
 from ranking.models import BoardSnapshot
 from tests.arena.views_help import Person
-from tests.ranking import pages as boards
+from tests.ranking import publishing as boards
 from tests.ranking import rows
 
 

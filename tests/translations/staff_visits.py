@@ -12,7 +12,7 @@ from datasets.models import Release
 from tests.arena.operations.help import told as figures
 from tests.arena.views_help import Person, url
 from tests.datasets import rows
-from tests.ranking import pages as boards
+from tests.ranking import publishing as boards
 from tests.translations.visits import Visit, appealed, released
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import override
 
 from datasets import card
 from datasets.models import Release
-from tests.ranking import pages as boards
+from tests.ranking import publishing as boards
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey")]
 

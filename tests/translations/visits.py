@@ -16,7 +16,7 @@ from tests import factories
 from tests.arena.views_help import Person, url
 from tests.datasets import making
 from tests.datasets import rows as releasing
-from tests.ranking import pages as boards
+from tests.ranking import publishing as boards
 from tests.ranking import rows
 from tests.translations import board_visits
 

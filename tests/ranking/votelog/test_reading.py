@@ -15,7 +15,7 @@ from ranking.fits import fitting
 from ranking.models import BoardSnapshot, LogEntry
 from ranking.votelog import chain, names, publication, reading
 from tests.ranking import rows
-from tests.ranking.pages import hide, text
+from tests.ranking.publishing import hide, text
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from ranking.models import LogEntry
 from ranking.votelog import chain, checking, publication
 from tests import factories
 from tests.ranking import rows
-from tests.ranking.pages import text
+from tests.ranking.publishing import text
 
 NOON = datetime(2026, 11, 26, 12, 1, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from django.test import Client
 
 from arena.models import AuditEntry
 from ranking.models import BoardSnapshot
-from tests.ranking.pages import publish, text
+from tests.ranking.publishing import publish, text
 
 
 @pytest.mark.django_db

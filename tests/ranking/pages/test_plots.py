@@ -13,7 +13,7 @@ from ranking.fits.history import Point
 from ranking.pages.plots import axes, distribution, history, intervals, matrices, price
 from ranking.pages.plots.axes import LogScale, Plot, Scale
 from ranking.pages.published import Board, Row
-from tests.ranking.boards_help import board, ladder, row
+from tests.ranking.pages.made_boards import board, ladder, row
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 EVIL = '"><script>alert(1)</script>'

@@ -5,13 +5,13 @@ from django.http import Http404
 
 from ranking.models import BoardSnapshot
 from ranking.pages import pair_tables, published
-from tests.ranking import pages
+from tests.ranking import publishing
 
 pytestmark = pytest.mark.django_db
 
 
 def test_a_board_carries_no_tables_until_it_is_asked() -> None:
-    pages.publish((30, 10), (20, 5))
+    publishing.publish((30, 10), (20, 5))
     pair_tables.of.cache_clear()
     board = published.current()
     assert board and not board.figures.pairs and not board.figures.models
@@ -24,7 +24,7 @@ def test_a_board_carries_no_tables_until_it_is_asked() -> None:
 
 
 def test_tables_are_flat_numbers_and_few_are_kept() -> None:
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     tables = pair_tables.of(BoardSnapshot.objects.get().pk)
     assert {row.typecode for name in ("battles", "ties", "both_bad") for row in tables[name]} == {"q"}
     assert {row.typecode for row in tables["points"]} == {"d"}
@@ -32,7 +32,7 @@ def test_tables_are_flat_numbers_and_few_are_kept() -> None:
 
 
 def test_a_board_that_was_removed_meanwhile_is_not_found() -> None:
-    pages.publish((30, 10))
+    publishing.publish((30, 10))
     board = published.current()
     BoardSnapshot.objects.all().delete()
     pair_tables.of.cache_clear()

@@ -9,7 +9,7 @@ from ranking import demo
 from ranking.fits import fitting, history
 from ranking.fits.boards import Key
 from ranking.models import BoardHistory, BoardSnapshot
-from tests.ranking import pages, rows
+from tests.ranking import publishing, rows
 
 pytestmark = pytest.mark.django_db
 LIVE = Key("live")
@@ -32,11 +32,11 @@ def moments(key: Key = LIVE) -> list[datetime]:
 
 
 def test_every_publication_leaves_a_point_and_a_fit_alone_does_not() -> None:
-    strong, weak = pages.publish((30, 10))
+    strong, weak = publishing.publish((30, 10))
     rows.ballot(strong, weak, wins=5)
     fitting.refit()
     assert BoardHistory.objects.count() == 1
-    pages.refit_and_publish()
+    publishing.refit_and_publish()
     points = history.series(LIVE, [str(strong.pk)], limit=10)[str(strong.pk)]
     boards = BoardSnapshot.objects.published().order_by("published_at")
     figures = [next(one for one in board.board["models"] if one["model"] == str(strong.pk)) for board in boards]
@@ -94,7 +94,7 @@ def test_only_what_is_published_has_a_history() -> None:
 
 
 def test_a_wipe_of_the_demo_takes_its_history() -> None:
-    pages.publish((30, 10), origin="demo")
+    publishing.publish((30, 10), origin="demo")
     publication(clock.now(), a=1000.0)
     demo.wipe()
     assert [row.origin for row in BoardHistory.objects.all()] == ["live"]

@@ -8,7 +8,7 @@ from django.test import Client
 from arena.models import Contestant
 from inference.models import Adapter
 from tests.ranking import rows
-from tests.ranking.pages import SECRET, hide, publish, text
+from tests.ranking.publishing import SECRET, hide, publish, text
 
 
 @pytest.mark.django_db

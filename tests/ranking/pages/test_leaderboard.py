@@ -20,7 +20,7 @@ from ranking.pages import published, rendered
 from ranking.pages.listing import Listing
 from tests.ranking import rows
 from tests.ranking.estimators.simulated import pairs_of
-from tests.ranking.pages import publish, refit_and_publish, text
+from tests.ranking.publishing import publish, refit_and_publish, text
 
 
 @pytest.mark.django_db

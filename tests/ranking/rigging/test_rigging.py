@@ -11,7 +11,7 @@ from ranking.detectors.history import A_WON, B_WON, TIED, Ballots
 from ranking.detectors.watching import DAY_S, Rules, examine
 from ranking.rigging.replay import SPREADS, Outcome, rank, replay
 from ranking.rigging.strategies import STRATEGIES, Rigger
-from tests.ranking import rigging_site as site
+from tests.ranking.rigging import site
 
 NUMBER, SEED = 1000, 7
 TARGET_ONLY = ("t-random", "t-tie", "t-abstain", "t-normal")

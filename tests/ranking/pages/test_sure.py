@@ -10,7 +10,7 @@ from ranking.board.board_format import Certificate, Claim, Clusters, Cycles, Dri
 from ranking.fits.boards import Key
 from ranking.pages import sure, words
 from ranking.pages.published import Board
-from tests.ranking.boards_help import board, ladder
+from tests.ranking.pages.made_boards import board, ladder
 
 
 def said(shown: Board, anchor: str) -> sure.Sentence:

@@ -12,7 +12,7 @@ from arena.models import Battle, Contestant
 from ranking.models import BoardSnapshot
 from ranking.pages import ledger_page, published
 from tests.ranking import rows
-from tests.ranking.pages import SECRET, hide, publish, text
+from tests.ranking.publishing import SECRET, hide, publish, text
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from ranking.pages import planner, planner_page
 from ranking.pages.planner import Curve, Question, needed
 from tests import factories
 from tests.ranking import rows
-from tests.ranking.pages import publish, text
+from tests.ranking.publishing import publish, text
 
 falling = st.lists(st.floats(1e-6, 0.5), min_size=3, max_size=21).map(lambda values: sorted(values, reverse=True))
 

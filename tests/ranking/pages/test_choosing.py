@@ -10,7 +10,7 @@ from ranking.fits import history
 from ranking.fits.boards import Asked, Key
 from ranking.models import BoardSnapshot
 from ranking.pages import choosing, published
-from tests.ranking.pages import publish, text
+from tests.ranking.publishing import publish, text
 
 ALL = [Key("demo"), Key("import:x"), Key("live"), Key("live", "code"), Key("live", "code", True), Key("live", "german")]
 

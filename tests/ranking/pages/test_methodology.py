@@ -11,9 +11,9 @@ from ranking.board import board_format
 from ranking.pages import downloads, ledger_page, sure
 from ranking.pages.methodology import ANCHORS
 from ranking.pages.published import PUBLIC
-from tests.ranking.pages import text
+from tests.ranking.publishing import text
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 NAMES = {
     *(one.name for one in fields(board_format.Model)),
     *board_format.FIGURES,

@@ -24,12 +24,7 @@ from tests.ranking import real_votes, rows
 from tests.ranking.imports import samples
 from tests.ranking.imports.samples import written
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arena.voiding.app.send_task", lambda *_, **__: None)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_broker")]
 
 
 def left() -> dict[str, int]:
@@ -37,16 +32,11 @@ def left() -> dict[str, int]:
     return {kind.__name__: kind.objects.count() for kind in kinds}
 
 
-def agree(origin: str) -> bool:
-    pairs, judges = counts.recount(VoteEvent.objects.filter(origin=origin))
-    return rows.stored(origin) == dict(pairs) and rows.stored_by_judge(origin) == dict(judges)
-
-
 def test_an_import_is_an_origin_with_contestants_events_and_counts_of_its_own(tmp_path: Path) -> None:
     made = importing.import_votes(written(tmp_path, "Arena 33k.jsonl", samples.LMSYS))
     assert (made.origin, made.title, made.format) == ("import:arena-33k", "Arena 33k", "lmsys")
     assert (made.votes, made.counted, made.contestants, made.styled) == (5, 4, 3, 0)
-    assert agree(made.origin) and sum(rows.stored_by_judge(made.origin).values()) == 4
+    assert rows.agree(made.origin) and sum(rows.stored_by_judge(made.origin).values()) == 4
     events = VoteEvent.objects.filter(origin=made.origin)
     assert set(events.values_list("vote", "absorbed", "kind")) == {(None, True, "cast")}
     assert {"arena_user_0", "arena_user_1"}.isdisjoint(judges := set(events.values_list("judge", flat=True)))
@@ -123,7 +113,7 @@ def test_replacing_takes_the_old_one_out_in_the_same_step(tmp_path: Path) -> Non
     before = left()
     with pytest.raises(BadFile):
         importing.import_votes(written(tmp_path, "v.csv", samples.PLAIN + "broken"), replace=True)
-    assert left() == before and agree("import:v")
+    assert left() == before and rows.agree("import:v")
     importing.import_votes(written(tmp_path, "v.csv", "model_a,model_b,winner\nx,y,tie\n"), replace=True)
     assert set(Contestant.objects.values_list("name", flat=True)) == {"x", "y"}
     assert left() == {"VoteEvent": 1, "VoteStyle": 0, "PairCount": 1, "JudgeCount": 1, "VoteImport": 1, "Contestant": 2}
@@ -135,7 +125,7 @@ def test_an_import_is_replaced_although_its_file_is_there_under_another_name_too
     importing.import_votes(path, name="Again")
     importing.import_votes(path, replace=True)
     assert set(VoteImport.objects.values_list("slug", flat=True)) == {"v", "again"}
-    assert agree("import:v")
+    assert rows.agree("import:v")
 
 
 def test_wiping_leaves_everything_else_alone(tmp_path: Path) -> None:
@@ -145,7 +135,7 @@ def test_wiping_leaves_everything_else_alone(tmp_path: Path) -> None:
     before = left()
     made = importing.import_votes(written(tmp_path, "v.csv", samples.PLAIN))
     wiping.wipe_import(made)
-    assert left() == before and agree("live")
+    assert left() == before and rows.agree("live")
     assert list(AuditEntry.objects.order_by("created_at").values_list("action", flat=True)) == [
         "import votes",
         "wipe import",
@@ -206,7 +196,7 @@ def test_a_crash_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     thread.start()
     thread.join(60)
     assert failures and left() == dict.fromkeys(left(), 0)
-    assert importing.import_votes(path).votes == 50 and agree("import:v")
+    assert importing.import_votes(path).votes == 50 and rows.agree("import:v")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -229,7 +219,7 @@ def test_of_two_imports_of_one_name_at_once_one_is_refused(tmp_path: Path) -> No
     for thread in threads:
         thread.join(60)
     assert sorted(outcomes) == ["made", "name", "name"]
-    assert VoteImport.objects.count() == 1 and agree("import:one")
+    assert VoteImport.objects.count() == 1 and rows.agree("import:one")
 
 
 def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
@@ -265,7 +255,7 @@ def test_real_votes(name: str, votes: int, models: int, judges: int, styled: int
     path = real_votes.file(f"{name}.csv")
     made = importing.import_votes(path)
     assert (made.votes, made.counted, made.contestants, made.styled) == (votes, votes, models, styled)
-    assert agree(made.origin)
+    assert rows.agree(made.origin)
     assert JudgeCount.objects.values("judge").distinct().count() == judges
     names, wins, ties = real_votes.outcomes(path)
     by_outcome = dict.fromkeys(("first", "second", "tie"), 0)

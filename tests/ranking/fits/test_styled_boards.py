@@ -6,7 +6,7 @@ from ranking.fits import fitting
 from ranking.fits.boards import Key
 from ranking.models import BoardSnapshot, BoardTrouble, VoteStyle
 from tests.ranking import rows
-from tests.ranking.test_many_boards import ballots, dress, newest
+from tests.ranking.fits.ballots import ballots, dress, newest
 
 pytestmark = pytest.mark.django_db
 STYLED = Key("live", controlled=True)
