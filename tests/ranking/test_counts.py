@@ -3,11 +3,10 @@
 import random
 import threading
 import time
-from collections.abc import Callable
 from itertools import count
 
 import pytest
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from arena.models import Contestant, VoteEvent
 from ranking import counts
 from ranking.models import PairCount
 from tests.ranking import rows
+from tests.ranking.side_by_side import kill_an_absorber, threads
 
 _origins = (f"import:test-{n}" for n in count(1))
 
@@ -196,27 +196,6 @@ def ring() -> list[Contestant]:
     return list(Contestant.objects.filter(organisation="Org")[:4]) or rows.contestants(4)
 
 
-def threads(*jobs: Callable[[], None]) -> None:
-    """Run each job in a thread with a connection of its own; what one raises, the test raises."""
-    failures: list[BaseException] = []
-
-    def run(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:  # noqa: BLE001 (handed to the test below)
-            failures.append(error)
-        finally:
-            connections.close_all()
-
-    running = [threading.Thread(target=run, args=(job,)) for job in jobs]
-    for thread in running:
-        thread.start()
-    for thread in running:
-        thread.join(60)
-    if failures:
-        raise failures[0]
-
-
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_writers_late_commits_and_two_absorbers_agree_with_a_recount() -> None:
     """Writers hold their transactions open, so that events commit long after their time and in another order."""
@@ -255,39 +234,8 @@ def test_an_absorber_whose_connection_is_killed_leaves_everything_for_the_next_r
     rows.ballot(a, b, wins=3)
     counts.absorb()
     rows.ballot(a, b, wins=2, losses=2)
-    backend: list[int] = []
-    outcome: list[str] = []
-
-    def absorb() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            backend.extend(cursor.fetchone())
-        try:
-            counts.absorb()
-        except DatabaseError:
-            outcome.append("killed")
-
-    def kill() -> None:
-        with transaction.atomic():
-            list(PairCount.objects.select_for_update())  # the absorber now stops in the middle of its batch
-            worker = threading.Thread(target=lambda: threads(absorb))
-            worker.start()
-            with connection.cursor() as cursor:
-                while not waits_for_a_lock(cursor, backend):
-                    time.sleep(0.01)
-                cursor.execute("SELECT pg_terminate_backend(%s)", backend)
-            worker.join(30)
-
-    threads(kill)
-    assert outcome == ["killed"]
+    kill_an_absorber(lambda: list(PairCount.objects.select_for_update()))  # it stops in the middle of its batch
     assert VoteEvent.objects.filter(absorbed=False).count() == 4
     assert sum(rows.stored("live").values()) == 3
     assert counts.absorb() == 4
     assert rows.agree("live")
-
-
-def waits_for_a_lock(cursor: object, backend: list[int]) -> bool:
-    if not backend:
-        return False
-    cursor.execute("SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", backend)  # type: ignore[attr-defined]
-    return cursor.fetchone() == ("Lock",)  # type: ignore[attr-defined]

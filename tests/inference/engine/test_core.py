@@ -1,6 +1,5 @@
 """The engine core on a tiny random model: batches, preemption, aborts, bounds."""
 
-import random
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,9 @@ from inference.engine.config import ConfigError, EngineConfig
 from inference.engine.core import EngineCore
 from inference.engine.sequence import RequestError, SamplingParams
 from inference.scheduler.registry import make_scheduler
-from tests.inference.engine.tiny import check_idle, check_pages, drain, generate, make_core, sequence
+from tests.inference.engine.tiny import check_idle, check_pages, drain, generate, make_core, prompt, sequence
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def prompt(seed: int, length: int) -> list[int]:
-    return random.Random(seed).choices(range(3, 300), k=length)
 
 
 @pytest.fixture(scope="module")

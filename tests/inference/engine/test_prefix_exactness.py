@@ -9,31 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inference.engine.core import EngineCore
-from inference.engine.sequence import Sequence
-from tests.inference.engine.tiny import check_idle, check_pages, drain, generate, make_core, sequence
+from tests.inference.engine.tiny import check_idle, check_pages, computed, drain, generate, make_core, prompt, sequence
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ADAPTERS = (None, "all", "attention", "mlp")
 SALTS = ("visitor", "judge")
-
-
-def prompt(seed: int, length: int) -> list[int]:
-    return random.Random(seed).choices(range(3, 300), k=length)
-
-
-def computed(core: EngineCore) -> int:
-    return core.stats()["computed_tokens_total"]
-
-
-def cached(core: EngineCore, *sequences: Sequence) -> dict[str, int]:
-    """Run the sequences together; the cached tokens that each is told."""
-    for seq in sequences:
-        assert core.add(seq, 0.0).accepted
-    told: dict[str, int] = {}
-    for output in drain(core):
-        told[output.seq_id] = told.get(output.seq_id, 0) + output.cached_tokens
-    return told
 
 
 @pytest.fixture(scope="module")

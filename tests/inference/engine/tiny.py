@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,10 @@ def sequence(
     return Sequence(name, prompt, sampling, adapter, Request(name, client, meta={"cache_salt": salt}))
 
 
+def prompt(seed: int, length: int) -> list[int]:
+    return random.Random(seed).choices(range(3, 300), k=length)
+
+
 def drain(core: EngineCore, now: float = 0.0, limit: int = 10_000) -> list[StepOutput]:
     """Step until nothing is left, and return everything said."""
     said: list[StepOutput] = []
@@ -167,3 +172,17 @@ def generate(core: EngineCore, *sequences: Sequence) -> dict[str, list[int]]:
         assert output.error is None
         tokens[output.seq_id] += output.token_ids
     return tokens
+
+
+def computed(core: EngineCore) -> int:
+    return core.stats()["computed_tokens_total"]
+
+
+def cached(core: EngineCore, *sequences: Sequence) -> dict[str, int]:
+    """Run the sequences together; the cached tokens that each is told."""
+    for seq in sequences:
+        assert core.add(seq, 0.0).accepted
+    told: dict[str, int] = {}
+    for output in drain(core):
+        told[output.seq_id] = told.get(output.seq_id, 0) + output.cached_tokens
+    return told

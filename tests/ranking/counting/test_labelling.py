@@ -1,13 +1,11 @@
 """Votes get their categories and style once their messages are enriched, and once per version."""
 
-import threading
 from datetime import timedelta
 from io import StringIO
 from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
 
 from arena import battles, clock, erasure, voiding, votes
 from arena.models import Enrichment, Job, Message
@@ -20,6 +18,7 @@ from tests import factories
 from tests.factories import outcome
 from tests.ranking import rows
 from tests.ranking.counting.labelled import CODE, categories, enrich, kinds, voted
+from tests.ranking.side_by_side import threads
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("valkey", "no_broker")]
 
@@ -143,21 +142,7 @@ def test_the_command_labels_everything_and_says_so() -> None:
 def test_many_at_once_write_one_event_per_vote() -> None:
     found = [voted() for _ in range(4)]
     enrich()
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            labelling.label_all()
-        except BaseException as error:  # noqa: BLE001 (handed to the test below)
-            failures.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    threads(*[lambda: labelling.label_all()] * 4)
     labelling.label_all()
-    assert not failures and [kinds(battle) for battle in found] == [["cast", "recategorise"]] * 4
+    assert [kinds(battle) for battle in found] == [["cast", "recategorise"]] * 4
     assert VoteStyle.objects.count() == 4

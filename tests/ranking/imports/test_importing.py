@@ -1,13 +1,12 @@
 """Imports of votes: an origin of their own with its counts, all of it or nothing, and gone without a trace."""
 
-import threading
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +22,7 @@ from ranking.models import JudgeCount, PairCount, VoteImport, VoteStyle
 from tests.ranking import real_votes, rows
 from tests.ranking.imports import samples
 from tests.ranking.imports.samples import written
+from tests.ranking.side_by_side import threads
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_broker")]
 
@@ -177,25 +177,15 @@ def test_long_and_equal_names_get_addresses_of_their_own() -> None:
 def test_a_crash_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "AT_ONCE", 10)
     path = written(tmp_path, "v.csv", "model_a,model_b,winner\n" + "m1,m2,tie\n" * 50)
-    failures: list[Exception] = []
 
     def killed(votes: int) -> None:
         if votes == 30:
-            with connections.create_connection("default") as other, other.cursor() as cursor:
-                cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    def run() -> None:
-        try:
-            importing.import_votes(path, progress=killed)
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(60)
-    assert failures and left() == dict.fromkeys(left(), 0)
+    with pytest.raises(OperationalError, match="terminat"):
+        threads(lambda: importing.import_votes(path, progress=killed))
+    assert left() == dict.fromkeys(left(), 0)
     assert importing.import_votes(path).votes == 50 and rows.agree("import:v")
 
 
@@ -210,14 +200,8 @@ def test_of_two_imports_of_one_name_at_once_one_is_refused(tmp_path: Path) -> No
             outcomes.append("made")
         except Refused as refused:
             outcomes.append(refused.code)
-        finally:
-            connections.close_all()
 
-    threads = [threading.Thread(target=run, args=(path,)) for path in paths]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    threads(*(lambda path=path: run(path) for path in paths))
     assert sorted(outcomes) == ["made", "name", "name"]
     assert VoteImport.objects.count() == 1 and rows.agree("import:one")
 

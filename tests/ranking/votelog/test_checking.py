@@ -1,13 +1,13 @@
 """manage.py verify_log: one changed byte, a missing, moved or invented line, a wrong count: each is found and named."""
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 
 from ranking import counts
 from ranking.fits import fitting
 from ranking.models import LogEntry, PairCount, WithheldEntry
 from tests.ranking import rows
+from tests.ranking.votelog.chains import ran
 
 pytestmark = pytest.mark.django_db
 
@@ -33,16 +33,8 @@ def tampered(statement: str, *values: object) -> None:
         cursor.execute("SET session_replication_role = origin")
 
 
-def verify(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    try:
-        call_command("verify_log")
-    except SystemExit as stop:
-        return int(stop.code or 0), capsys.readouterr().out
-    return 0, capsys.readouterr().out
-
-
 def test_a_sound_log_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    code, said = verify(capsys)
+    code, said = ran("verify_log", capsys)
     assert code == 0 and said.endswith("sound, and the counts are those of the log\n"), said
     assert LogEntry.objects.latest("number").hash in said and "exclusions: 2 sealed" in said
 
@@ -50,7 +42,7 @@ def test_a_sound_log_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_empty_log_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
     for table in ("logentry", "withheldentry", "paircount"):
         tampered(f"DELETE FROM ranking_{table}")
-    assert verify(capsys)[0] == 0
+    assert ran("verify_log", capsys)[0] == 0
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5])
@@ -60,14 +52,14 @@ def test_one_changed_byte_of_any_line_is_named(capsys: pytest.CaptureFixture[str
     at = int(len(body) * part)
     changed = body[:at] + ("0" if body[at] != "0" else "1") + body[at + 1 :]
     tampered("UPDATE ranking_logentry SET body = %s WHERE number = %s", changed, number)
-    code, said = verify(capsys)
+    code, said = ran("verify_log", capsys)
     assert code == 1 and f"line {number}" in said, said
 
 
 @pytest.mark.parametrize("number", [1, 5])
 def test_a_changed_hash_is_named(capsys: pytest.CaptureFixture[str], number: int) -> None:
     tampered("UPDATE ranking_logentry SET hash = %s WHERE number = %s", "f" * 64, number)
-    code, said = verify(capsys)
+    code, said = ran("verify_log", capsys)
     assert code == 1 and f"line {number}: its stored hash" in said, said
 
 
@@ -75,7 +67,7 @@ def test_a_line_and_its_hash_changed_together_are_found_by_the_next_line(capsys:
     statement = "UPDATE ranking_logentry SET body = %s, hash = encode(sha256(%s::bytea), 'hex') WHERE number = 2"
     body = LogEntry.objects.get(pk=2).body.replace('"p":0.3', '"p":0.4')
     tampered(statement, body, body)
-    code, said = verify(capsys)
+    code, said = ran("verify_log", capsys)
     assert code == 1 and "line 3: does not follow line 2" in said, said
 
 
@@ -102,12 +94,12 @@ def test_what_is_missing_moved_or_counted_wrongly_is_named(
     capsys: pytest.CaptureFixture[str], statement: str, said: str
 ) -> None:
     tampered(statement)
-    code, told = verify(capsys)
+    code, told = ran("verify_log", capsys)
     assert code == 1 and said in told, told
 
 
 def test_a_whole_forged_tail_is_sound_as_a_chain_and_wrong_by_the_counts(capsys: pytest.CaptureFixture[str]) -> None:
     tampered("DELETE FROM ranking_logentry WHERE number = 5")
-    code, said = verify(capsys)
+    code, said = ran("verify_log", capsys)
     assert code == 1 and "math" in said, "the categories that the deleted line gave are counted and not in the log"
     assert PairCount.objects.filter(category="math").exists() and WithheldEntry.objects.count() == 2

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from ranking import counts
 from ranking.models import LogEntry, PairCount, WithheldEntry
 from ranking.votelog import checking, names, sealing
 from tests.ranking import rows
-from tests.ranking.test_counts import threads, waits_for_a_lock
+from tests.ranking.side_by_side import kill_an_absorber, threads
 
 KINDS = ["void", "flag", "unflag", "recategorise"]
 PLANS = st.lists(
@@ -61,6 +61,11 @@ def test_any_events_in_any_order_and_pieces_give_a_sound_log_and_its_counts(plan
         if rng.random() < 0.3:
             sealing.release(clock.now(), 0, 0)
     sound()
+
+
+def lock_what_is_withheld() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE ranking_withheldentry IN EXCLUSIVE MODE")
 
 
 def crash() -> None:
@@ -112,32 +117,7 @@ def test_an_absorber_that_is_killed_while_it_seals_leaves_neither_counts_nor_lin
     counts.absorb()
     rows.follow(rows.cast(a, b, "b"), "flag")
     before = (LogEntry.objects.count(), sum(rows.stored("live").values()))
-    backend: list[int] = []
-    outcome: list[str] = []
-
-    def absorb() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            backend.extend(cursor.fetchone())
-        try:
-            counts.absorb()
-        except DatabaseError:
-            outcome.append("killed")
-
-    def kill() -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(
-                "LOCK TABLE ranking_withheldentry IN EXCLUSIVE MODE"
-            )  # counts and the public line are written
-            worker = threading.Thread(target=lambda: threads(absorb))
-            worker.start()
-            while not waits_for_a_lock(cursor, backend):
-                time.sleep(0.01)
-            cursor.execute("SELECT pg_terminate_backend(%s)", backend)
-            worker.join(30)
-
-    threads(kill)
-    assert outcome == ["killed"]
+    kill_an_absorber(lock_what_is_withheld)  # counts and the public line are written by then
     assert (LogEntry.objects.count(), sum(rows.stored("live").values())) == before
     assert WithheldEntry.objects.count() == 0 and VoteEvent.objects.filter(absorbed=False).count() == 2
     assert counts.absorb() == 2

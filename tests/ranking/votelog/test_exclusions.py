@@ -13,7 +13,7 @@ from ranking.models import BoardSnapshot, LogEntry, WithheldEntry
 from ranking.pages import published
 from ranking.votelog import exclusions, publication, sealing
 from tests.ranking import rows
-from tests.ranking.votelog.test_sealing import log, sound
+from tests.ranking.votelog.chains import log, sound
 
 START = datetime(2026, 11, 26, 9, tzinfo=UTC)  # a Thursday morning
 DELAY, BATCH = 3 * 86_400, 86_400

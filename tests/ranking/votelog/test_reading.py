@@ -11,21 +11,12 @@ from arena import clock
 from arena.clock import now
 from arena.models import Contestant
 from ranking import counts
-from ranking.fits import fitting
 from ranking.models import BoardSnapshot, LogEntry
 from ranking.votelog import chain, names, publication, reading
 from tests.ranking import rows
 from tests.ranking.publishing import hide, text
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def pair() -> list[Contestant]:
-    pair = rows.contestants(2)
-    rows.ballot(*pair, wins=3, losses=3)
-    fitting.refit()
-    return pair
 
 
 def fetched(client: Client) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
 
 from arena.models import Contestant, VoteEvent
@@ -19,6 +18,7 @@ from ranking.fits import fitting
 from ranking.models import BoardSnapshot, LogEntry
 from ranking.votelog import chain, publication, rebuild
 from tests.ranking import real_votes, rows
+from tests.ranking.votelog.chains import ran
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[3]
@@ -212,22 +212,14 @@ def test_a_log_that_ends_too_early_or_is_no_file_is_told(
     assert run(tmp_path / "log.jsonl", tmp_path / "other.json")[0] == 1
 
 
-def verify(capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    try:
-        call_command("verify_board")
-    except SystemExit as stop:
-        return int(stop.code or 0), capsys.readouterr().out
-    return 0, capsys.readouterr().out
-
-
 def test_verify_board_rebuilds_from_the_log_and_from_the_database(capsys: pytest.CaptureFixture[str]) -> None:
     pool = election()
-    code, said = verify(capsys)
+    code, said = ran("verify_board", capsys)
     assert code == 0 and said.endswith("\nidentical\n"), said
     assert "live board, overall: from the database: identical" in said
     rows.cast(pool[0], pool[1], "a")
     fitting.refit()
-    code, said = verify(capsys)
+    code, said = ran("verify_board", capsys)
     assert code == 0 and "votes have come since" in said, said
 
 
@@ -236,5 +228,5 @@ def test_verify_board_finds_a_changed_snapshot(capsys: pytest.CaptureFixture[str
     snapshot = BoardSnapshot.objects.published().filter(category="").latest("published_at")
     snapshot.board["models"][0]["upper"] += 1
     snapshot.save(update_fields=["board"])
-    code, said = verify(capsys)
+    code, said = ran("verify_board", capsys)
     assert code == 1 and "SHA-256" in said and "models[0].upper" in said, said

@@ -25,14 +25,6 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "now", lambda: NOON)
 
 
-@pytest.fixture
-def pair() -> list[Contestant]:
-    pair = rows.contestants(2)
-    rows.ballot(*pair, wins=3, losses=3)
-    fitting.refit()
-    return pair
-
-
 def page(client: Client, vote: Vote) -> str:
     return text(client, f"/receipt?receipt={receipts.receipt(vote.pk)}")
 

@@ -11,26 +11,9 @@ from ranking import counts
 from ranking.models import LogEntry, WithheldEntry
 from ranking.votelog import chain, names
 from tests.ranking import rows
+from tests.ranking.votelog.chains import log, sound, withheld
 
 pytestmark = pytest.mark.django_db
-
-
-def log() -> list[dict[str, Any]]:
-    return [json.loads(body) for body in LogEntry.objects.order_by("number").values_list("body", flat=True)]
-
-
-def withheld() -> list[dict[str, Any]]:
-    return [json.loads(body) for body in WithheldEntry.objects.order_by("number").values_list("body", flat=True)]
-
-
-def sound() -> bool:
-    for model in (LogEntry, WithheldEntry):
-        walk = chain.Walk()
-        for number, body, digest in model.objects.order_by("number").values_list("number", "body", "hash"):
-            walk.take(body)
-            assert walk.head == chain.Head(number, digest)
-        assert walk.faults == []
-    return True
 
 
 @pytest.fixture
