@@ -10,7 +10,7 @@ from typing import Any
 
 from django.apps import apps as installed
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission
 from django.db import transaction
 from django.db.models import Q
 
@@ -63,6 +63,12 @@ APPS = ("arena", "inference", "ranking", "datasets")
 def permissions(group: str) -> set[tuple[str, str]]:
     """(app label, codename) of everything that a group may."""
     return {(app, codename) for app, names in GROUPS[group].items() for codename in names.split()}
+
+
+def may(user: AbstractBaseUser | AnonymousUser, permission: str) -> bool:
+    """Whether this is active staff with the permission (`app.codename`). Asks the database."""
+    staff = user.is_authenticated and user.is_active and getattr(user, "is_staff", False)
+    return bool(staff and user.has_perm(permission))  # type: ignore[union-attr]
 
 
 @transaction.atomic

@@ -6,41 +6,36 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from arena.desk import cases, choices, deciding, listing, queues
 from arena.desk.queues import Filters, Queue
 from arena.errors import Refused
 from arena.moderation import gate
+from arena.views.access import for_staff
 from arena.views.answers import SeeOther
 
 MAY = "arena.moderate"
 
 
 def for_moderators(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Strangers are sent to the sign-in, staff without the right gets 403; turns `slug` into its queue, or 404."""
+    """For staff who may moderate; turns `slug` into its queue, or 404."""
 
+    @for_staff(MAY)
     @wraps(view)
     def inner(request: HttpRequest, slug: str | None = None, **kwargs: Any) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-        if not (request.user.is_active and request.user.is_staff and request.user.has_perm(MAY)):
-            raise PermissionDenied
         if slug is None:
             return view(request, **kwargs)
         if slug not in queues.QUEUES:
             raise Http404("no such queue")
         return view(request, queues.QUEUES[slug], **kwargs)
 
-    return never_cache(inner)
+    return inner
 
 
 @require_safe

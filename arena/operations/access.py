@@ -14,7 +14,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import Error
 from django.http import HttpRequest
 
-from arena import addresses
+from arena import addresses, staff
 
 log = logging.getLogger(__name__)
 PERMISSION = "arena.view_ops"
@@ -34,8 +34,7 @@ def may_view(request: HttpRequest) -> bool:
 
 def is_operator(user: AbstractBaseUser | AnonymousUser) -> bool:
     """Active staff with the permission. Asks the database."""
-    staff = user.is_authenticated and user.is_active and getattr(user, "is_staff", False)
-    return bool(staff and user.has_perm(PERMISSION))  # type: ignore[union-attr]
+    return staff.may(user, PERMISSION)
 
 
 class Tries:

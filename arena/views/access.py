@@ -1,15 +1,19 @@
-"""Who asks: the owner of a battle, the fairness group of an address, the fields of a form."""
+"""Who asks: the owner of a battle, staff with a permission, the fairness group of an address, the fields of a form."""
 
 import re
 from collections.abc import Callable
 from functools import wraps
 from uuid import UUID
 
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
 
-from arena import addresses, bans
+from arena import addresses, bans, staff
 from arena.errors import Refused
 from arena.models import Battle, Reply, Visitor
 
@@ -60,6 +64,23 @@ def taking_part(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
         return view(request, *args, **kwargs)
 
     return inner
+
+
+def for_staff(permission: str) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+    """Strangers are sent to the sign-in, staff without the permission get 403; no browser keeps the page."""
+
+    def wrap(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)
+        def inner(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+            if not staff.may(request.user, permission):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return never_cache(inner)
+
+    return wrap
 
 
 def machine(request: Request) -> bool:

@@ -6,18 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from arena.errors import Refused
 from arena.models import RatingRound
 from arena.models.rating import Skip
+from arena.views.access import for_staff
 from arena.views.answers import SeeOther
 from datasets.rating import drawing, labelling, rounds, showing
 
@@ -25,17 +23,14 @@ MAY = "arena.rate_battle"
 
 
 def for_raters(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Strangers are sent to the sign-in, staff without the right gets 403."""
+    """For staff who may rate; turns `pk` into its round, or 404."""
 
+    @for_staff(MAY)
     @wraps(view)
     def inner(request: HttpRequest, pk: UUID | None = None, **kwargs: Any) -> HttpResponse:
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-        if not (request.user.is_active and request.user.is_staff and request.user.has_perm(MAY)):
-            raise PermissionDenied
         return view(request, get_object_or_404(RatingRound, pk=pk), **kwargs) if pk else view(request, **kwargs)
 
-    return never_cache(inner)
+    return inner
 
 
 @require_safe

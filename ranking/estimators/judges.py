@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranking.estimators.tally import NAMES, OUTCOMES, Floats, Ints, Outcome, Tally, check_codes, named
+from ranking.estimators.tally import NAMES, OUTCOMES, Floats, Ints, Tally, among, check_codes, named, oriented
 
 UNKNOWN = ""
 
@@ -106,9 +106,7 @@ class JudgeTally:
         first, second, outcome, judge = (np.repeat(column, alone) for column in (first, second, outcome, judge))
         count, unknown = np.repeat(count // alone, alone), judge < 0
         judge = np.where(unknown, judge.max(initial=-1) + np.cumsum(unknown), judge)
-        turned = first > second
-        low, high = np.where(turned, second, first), np.where(turned, first, second)
-        outcome = np.where(turned & (outcome < Outcome.TIE), 1 - outcome, outcome)
+        low, high, outcome = oriented(first, second, outcome)
         _names, judge = np.unique(judge, return_inverse=True)
         size = max(len(models), 1)
         keys, place = np.unique(((judge * size + low) * size + high) * OUTCOMES + outcome, return_inverse=True)
@@ -129,11 +127,9 @@ class JudgeTally:
     def select(self, members: ArrayLike) -> "JudgeTally":
         """Only the battles among `members` (sorted positions); models and judges are numbered anew in their order."""
         members = np.asarray(members, np.int64)
-        place = np.full(self.size, -1)
-        place[members] = np.arange(len(members))
-        kept = (place[self.first] >= 0) & (place[self.second] >= 0)
+        kept, first, second = among(members, self.size, self.first, self.second)
         _codes, judge = np.unique(self.judge[kept], return_inverse=True)
-        columns = place[self.first[kept]], place[self.second[kept]], self.outcome[kept], judge, self.count[kept]
+        columns = first, second, self.outcome[kept], judge, self.count[kept]
         return JudgeTally(tuple(self.models[i] for i in members), *columns)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ranking.estimators.tally import OUTCOMES, Floats, Ints, Outcome, Tally
+from ranking.estimators.tally import OUTCOMES, Floats, Ints, Outcome, Tally, among
 
 FEATURES = ("length", "headers", "lists", "bold")
 BLOCK = 1 << 16  # rows that a pass holds as float64 at a time
@@ -83,16 +83,14 @@ class Rows:
         members = np.asarray(members, np.int64)
         if len(members) == self.size:
             return self
-        place = np.full(self.size, -1)
-        place[members] = np.arange(len(members))
-        inside = (place[self.first] >= 0) & (place[self.second] >= 0)
+        inside, first, second = among(members, self.size, self.first, self.second)
         kept = inside[self.pair]
         number = np.cumsum(inside, dtype=np.int32) - np.int32(1)
         return Rows(
             tuple(self.models[i] for i in members),
             self.names,
-            place[self.first[inside]],
-            place[self.second[inside]],
+            first,
+            second,
             number[self.pair[kept]],
             self.half_points[kept],
             np.ascontiguousarray(self.columns[:, kept]),

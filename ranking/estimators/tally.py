@@ -156,10 +156,8 @@ class Tally:
         """Orient every row so that first < second, and add up the rows of a cell; `weights`: (N, 3), None = ones."""
         first, second = np.asarray(first, np.int64), np.asarray(second, np.int64)
         was_a, outcome = np.asarray(first_was_a, bool), np.asarray(outcome, np.int64)
-        size, turned = len(models), first > second
-        low, high = np.where(turned, second, first), np.where(turned, first, second)
-        was_a = was_a ^ turned
-        outcome = np.where(turned & (outcome < Outcome.TIE), 1 - outcome, outcome)
+        size, was_a = len(models), was_a ^ (first > second)
+        low, high, outcome = oriented(first, second, outcome)
         keys = ((low * size + high) * 2 + ~was_a) * OUTCOMES + outcome
         filled, sums = _sum(keys, weights, size * size * 2 * OUTCOMES)
         pair, rest = np.divmod(filled, 2 * OUTCOMES)
@@ -181,13 +179,11 @@ class Tally:
     def select(self, members: ArrayLike) -> "Tally":
         """Only the battles among `members` (sorted positions), numbered anew in their order."""
         members = np.asarray(members, np.int64)
-        place = np.full(self.size, -1)
-        place[members] = np.arange(len(members))
-        kept = (place[self.first] >= 0) & (place[self.second] >= 0)
+        kept, first, second = among(members, self.size, self.first, self.second)
         return Tally(
             tuple(self.models[i] for i in members),
-            place[self.first[kept]],
-            place[self.second[kept]],
+            first,
+            second,
             self.first_was_a[kept],
             self.outcome[kept],
             self.count[kept],
@@ -209,6 +205,21 @@ def _sum(keys: Ints, weights: Floats | None, bins: int) -> tuple[Ints, Floats]:
         sums = np.stack([np.bincount(keys, weights=column, minlength=bins) for column in weights.T])
     filled = np.flatnonzero(sums[0])
     return occurring[filled], sums[:, filled].copy()
+
+
+def oriented(first: Ints, second: Ints, outcome: Ints) -> tuple[Ints, Ints, Ints]:
+    """The same rows with first < second: where the two change places, so do a win and a loss."""
+    turned = first > second
+    outcome = np.where(turned & (outcome < Outcome.TIE), 1 - outcome, outcome)
+    return np.where(turned, second, first), np.where(turned, first, second), outcome
+
+
+def among(members: Ints, size: int, first: Ints, second: Ints) -> tuple[Bools, Ints, Ints]:
+    """Which rows are between `members`, positions among `size` models; and where both models of these rows are in `members`."""
+    place = np.full(size, -1)
+    place[members] = np.arange(len(members))
+    kept = (place[first] >= 0) & (place[second] >= 0)
+    return kept, place[first[kept]], place[second[kept]]
 
 
 class Counted(Protocol):

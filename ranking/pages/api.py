@@ -90,21 +90,10 @@ class Boards(Schema):
     boards: list[Named]
 
 
-class Point(Schema):
-    """One model on one published board; all but `votes` are null while it had no rating."""
-
-    published: datetime
-    rating: float | None
-    lower: float | None
-    upper: float | None
-    rank: int | None
-    votes: int
-
-
 class Series(Schema):
     name: str
     slug: str
-    points: list[Point]
+    points: list[history.Point]
 
 
 class History(Schema):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import conditional_page, require_POST, require_safe
 
+from arena import staff
 from arena.models import Contestant
 from arena.operations import access
 from ranking import agreement, demo, method
@@ -29,7 +30,7 @@ MAY_WIPE = "arena.delete_battle"
 def leaderboard(request: HttpRequest) -> HttpResponse:
     listing = Listing.of(request.GET)
     figures = rendered.figures(listing)
-    context: dict[str, Any] = {"listing": listing, "may_wipe": _may_wipe(request), "figures": figures}
+    context: dict[str, Any] = {"listing": listing, "may_wipe": staff.may(request.user, MAY_WIPE), "figures": figures}
     if figures:
         context |= {"board": figures.board, "rows": figures.rows, "missed": figures.asked != listing.asked}
     return render(request, "ranking/leaderboard.html", context)
@@ -86,15 +87,10 @@ def download(request: HttpRequest, ending: str) -> HttpResponse:
 
 @require_POST
 def wipe_demo(request: HttpRequest) -> HttpResponse:
-    if not _may_wipe(request):
+    if not staff.may(request.user, MAY_WIPE):
         raise PermissionDenied
     demo.wipe(request.user)
     return HttpResponse(status=303, headers={"Location": reverse("leaderboard")})
-
-
-def _may_wipe(request: HttpRequest) -> bool:
-    user = request.user
-    return user.is_authenticated and user.is_active and user.is_staff and user.has_perm(MAY_WIPE)
 
 
 @require_safe
