@@ -11,6 +11,7 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -41,7 +42,10 @@ def _codes() -> "array[int]":
 
 @dataclass(slots=True, eq=False)
 class Votes:
-    """Counted votes as columns of codes: places in `models` (order of appearance), in CHOICES, judges (-1: unknown), seconds."""
+    """Counted votes as columns of codes: places in `models` (order of appearance), in CHOICES, judges (-1: unknown), seconds.
+
+    `unvoted`: rows of the file that nobody voted on.
+    """
 
     models: dict[str, int] = field(default_factory=dict)
     judges: dict[str, int] = field(default_factory=dict)
@@ -50,6 +54,7 @@ class Votes:
     outcome: "array[int]" = field(default_factory=_codes)
     judge: "array[int]" = field(default_factory=_codes)
     moment: "array[int]" = field(default_factory=_codes)
+    unvoted: int = 0
 
     def add(self, row: Row) -> None:
         self.a.append(self.models.setdefault(row.model_a, len(self.models)))
@@ -83,6 +88,8 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
         if (out := out or sys.stdout) is None:
             raise Unusable("there is no standard output to write to")
         votes = read(options.file, options.format, options.category)
+        if votes.unvoted:
+            err.write(f"{options.file}: {votes.unvoted} rows are of conversations that nobody voted on\n")
         if options.json:
             if options.ties != TIES[0]:
                 raise Unusable("--json is the board, in which a tie is half a win: leave --ties out")
@@ -138,12 +145,13 @@ def _whole(said: str) -> int:
 
 def read(path: Path, format: str = "auto", category: str = "") -> Votes:
     """Counted votes of the file. Raises BadFile, and Unusable when none is left."""
-    votes = Votes()
+    votes, unvoted = Votes(), count()
     others: set[str] = set()
-    for row in rows(path, format):
+    for row in rows(path, format, unvoted=lambda: next(unvoted)):
         if row.ranked and (not category or category in row.categories):
             votes.add(row)
         others.update(row.categories)
+    votes.unvoted = next(unvoted)
     if not votes.a:
         there = f"; there are: {', '.join(sorted(others)) or 'none'}" if category else ""
         raise Unusable(f"no vote counts in the category {category!r}{there}" if category else "no vote counts")

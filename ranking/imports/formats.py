@@ -1,8 +1,8 @@
 """What a record of each known file means: LMSYS conversations, arena preference sets, ComparIA votes, our plain table.
 
-Facts of the formats: the data sets' cards (lmsys/chatbot_arena_conversations, lmsys/lmsys-arena-human-preference-55k,
-lmarena-ai/arena-human-preference-100k and -140k, ministere-culture/comparia-votes). A winner that a format does not know is an
-error: FastChat and arena-rank count it as a tie.
+Facts of the formats: the data sets' cards and their publishers' code, with versions in docs/importing.md. A winner that a format
+does not know is an error: FastChat and arena-rank count it as a tie. Where a data set publishes conversations that nobody voted
+on beside the votes, their rows are None.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 
 from ranking import categories
 from ranking.imports.row import Record, Row
-from ranking.imports.values import at, count, flag, integer, text
+from ranking.imports.values import at, count, flag, integer, spelled, struct, text
 
 WINNERS = {"model_a": "a", "model_b": "b", "tie": "tie", "tie (bothbad)": "both_bad", "both_bad": "both_bad"}
+FLIPPED = "tie (inconsistent)"  # MT-bench: a model as judge preferred the first answer in both orders, or the second
+CHOICES = {"a_better": "a", "b_better": "b", "both_good": "tie", "both_bad": "both_bad"}  # ComparIA's, by turn
+NO_CHOICE = ("", "idk")
 STYLED = ("chars", "headers", "lists", "bold")
 HARD = 6  # of the seven criteria
 TOKEN_BOUNDS = {"short_prompt": (0, 25), "long_prompt": (500, None)}  # of all the user said, both ends included
@@ -24,7 +27,7 @@ class Format(NamedTuple):
     also: tuple[str, ...]
     wants: tuple[str, ...]  # columns that must be there
     reads: tuple[str, ...]  # further columns that are used
-    row: Callable[[int, Record], Row]
+    row: Callable[[int, Record], Row | None]  # None: nobody voted
 
 
 def _pair(record: Record, a: str = "model_a", b: str = "model_b") -> tuple[str, str]:
@@ -46,11 +49,23 @@ def _language(record: Record) -> list[str]:
     return [found] if found else []
 
 
+def _one_language(said: object) -> list[str]:
+    """The category of a list of one language; a conversation in several is in none."""
+    said = spelled(said) if isinstance(said, str) else said
+    found = [categories.of_language(str(said[0]))] if isinstance(said, list) and len(said) == 1 else []
+    return [name for name in found if name]
+
+
 def _lmsys(line: int, record: Record) -> Row:
+    """MT-bench's judgments have the same columns without a time: there `question_id` names a question that many judge."""
     a, b = _pair(record)
+    benchmark = not {"tstamp", "anony"} & set(record)
     labels = _language(record) + ["multi_turn"] * ((integer(record, "turn") or 1) > 1)
+    judge = record.get("judge")
+    judge = " ".join(map(str, judge)) if isinstance(judge, list) else text(record, "judge")
+    winner = "tie" if benchmark and record.get("winner") == FLIPPED else _winner(record)
     return Row(
-        line, a, b, _winner(record), text(record, "question_id"), text(record, "judge"), at(record, "tstamp"),
+        line, a, b, winner, "" if benchmark else text(record, "question_id"), judge, at(record, "tstamp"),
         tuple(labels), ranked=flag(record, "anony") is not False,
     )  # fmt: skip
 
@@ -64,12 +79,14 @@ def _kaggle(line: int, record: Record) -> Row:
     return Row(line, a, b, said[0], text(record, "id"))
 
 
-def _preference(line: int, record: Record) -> Row:
+def _preference(line: int, record: Record) -> Row | None:
+    """Search Arena publishes its conversations without a vote too."""
+    if "primary_intent" in record and not text(record, "winner"):
+        return None
     a, b = _pair(record)
-    facts = record.get("conv_metadata") or {}
-    labels = [*_language(record), *_tags(record.get("category_tag") or {}, _language(record)), *_shape(facts)]
-    if flag(record, "is_code"):
-        labels.append("code")
+    facts, language = struct(record, "conv_metadata"), _language(record) or _one_language(record.get("languages"))
+    labels = [*language, *_tags(struct(record, "category_tag"), language), *_shape(facts)]
+    labels += ["code"] * bool(flag(record, "is_code")) + ["multi_turn"] * ((integer(record, "turn") or 1) > 1)
     judge = text(record, "evaluation_session_id") or text(record, "judge_hash") or text(record, "judge")
     return Row(
         line, a, b, _winner(record), text(record, "id") or text(record, "question_id"), judge,
@@ -103,24 +120,43 @@ def _shape(facts: dict[str, Any]) -> list[str]:
 
 def _arena_style(facts: dict[str, Any]) -> tuple[int, ...] | None:
     """Lengths are tokens here; a heading, item or bold count is a sum over its kinds."""
-    if "sum_assistant_a_tokens" not in facts:
-        return None
     names = ("sum_assistant_{}_tokens", "header_count_{}", "list_count_{}", "bold_count_{}")
-    return tuple(count(facts, name.format(side)) for name in names for side in ("a", "b"))
+    wanted = [name.format(side) for name in names for side in ("a", "b")]
+    if all(facts.get(name) is None for name in wanted):
+        return None
+    return tuple(count(facts, name) for name in wanted)
 
 
-def _comparia(line: int, record: Record) -> Row:
-    a, b = _pair(record, "model_a_name", "model_b_name")
+def _comparia(line: int, record: Record) -> Row | None:
+    """As the publisher's own ranking reads it: the first vote on a conversation counts; neither column: no vote."""
     equal, chosen = flag(record, "both_equal"), text(record, "chosen_model_name")
-    if bool(equal) == bool(chosen):
-        raise ValueError("both_equal and chosen_model_name: one of the two must be given, and not both")
+    if not equal and not chosen:
+        return None
+    if equal and chosen:
+        raise ValueError("both_equal is true and chosen_model_name given: one of the two must be")
+    a, b = _pair(record, "model_a_name", "model_b_name")
     if chosen and chosen not in (a, b):
         raise ValueError(f"chosen_model_name {chosen!r} is neither {a!r} nor {b!r}")
-    judge = text(record, "visitor_id") or text(record, "session_hash")
-    labels = ["multi_turn"] * ((integer(record, "conv_turns") or 1) > 1)
-    choice = "tie" if equal else "a" if chosen == a else "b"
+    judge, pair = text(record, "visitor_id") or text(record, "session_hash"), text(record, "conversation_pair_id")
+    labels = _one_language(record.get("languages")) + ["multi_turn"] * ((integer(record, "conv_turns") or 1) > 1)
     return Row(
-        line, a, b, choice, text(record, "id") or text(record, "conversation_pair_id"), judge, at(record, "timestamp"),
+        line, a, b, "tie" if equal else "a" if chosen == a else "b", text(record, "id"), judge,
+        at(record, "timestamp"), tuple(labels), once=pair,
+    )  # fmt: skip
+
+
+def _comparia_turns(line: int, record: Record) -> Row | None:
+    """A row per turn, from 0. Nobody is named: the votes of one conversation are one person's, and that is all that is known."""
+    said = text(record, "choice")
+    if said in NO_CHOICE:
+        return None
+    if said not in CHOICES:
+        raise ValueError(f"unknown choice {said!r}: expected {', '.join(CHOICES)}, idk or nothing")
+    a, b = _pair(record)
+    labels = _one_language(struct(record, "metadata").get("languages"))
+    labels += ["multi_turn"] * ((integer(record, "turn") or 0) > 0)
+    return Row(
+        line, a, b, CHOICES[said], text(record, "response_id"), text(record, "comparison_id"), at(record, "timestamp"),
         tuple(labels),
     )  # fmt: skip
 
@@ -145,17 +181,22 @@ FORMATS = (
     Format(
         "comparia", ("model_a_name", "model_b_name"), ("chosen_model_name", "both_equal"),
         ("model_a_name", "model_b_name", "chosen_model_name", "both_equal"),
-        ("id", "conversation_pair_id", "visitor_id", "session_hash", "timestamp", "conv_turns"), _comparia,
+        ("id", "conversation_pair_id", "visitor_id", "session_hash", "timestamp", "conv_turns", "languages"), _comparia,
+    ),
+    Format(
+        "comparia", ("choice", "model_a", "model_b"), ("comparison_id", "response_id"), ("choice", "model_a", "model_b"),
+        ("response_id", "comparison_id", "turn", "timestamp", "metadata"), _comparia_turns,
     ),
     Format(
         "arena", ("winner_model_a",), ("winner_model_b", "winner_tie"),
         ("model_a", "model_b", "winner_model_a", "winner_model_b", "winner_tie"), ("id",), _kaggle,
     ),
     Format(
-        "arena", ("model_a", "winner"), ("evaluation_session_id", "conv_metadata", "category_tag", "is_code"),
+        "arena", ("model_a", "winner"),
+        ("evaluation_session_id", "evaluation_order", "conv_metadata", "category_tag", "is_code", "primary_intent"),
         ("model_a", "model_b", "winner"),
         ("id", "question_id", "evaluation_session_id", "judge_hash", "judge", "timestamp", "tstamp", "anony", "language",
-         "is_code", "conv_metadata", "category_tag"), _preference,
+         "languages", "turn", "is_code", "conv_metadata", "category_tag"), _preference,
     ),
     Format(
         "lmsys", ("model_a", "winner"), ("tstamp", "conversation_a", "anony", "turn"),

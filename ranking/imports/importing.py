@@ -58,12 +58,13 @@ def import_votes(
     problems: int = reading.MOST_PROBLEMS,
     actor: Actor = None,
     progress: Progress = lambda _votes: None,
+    unvoted: Callable[[], object] = int,
 ) -> VoteImport:
     """Import a file under `name` (default: the file's), or write nothing at all.
 
-    `replace`: what was imported under that name goes first, in the same transaction. `problems`: how many are told. Raises
-    imports.row.BadFile with what is wrong with the file; Refused 409 when the name is taken, or the same file is there and no
-    other name was given.
+    `replace`: what was imported under that name goes first, in the same transaction. `problems`: how many are told. `unvoted` is
+    called for each row that nobody voted on. Raises imports.row.BadFile with what is wrong with the file; Refused 409 when the
+    name is taken, or the same file is there and no other name was given.
     """
     title = (name or path.name.partition(".")[0]).strip()[:80]
     slug = slugify(title)[:40].strip("-")
@@ -75,7 +76,7 @@ def import_votes(
         _free(slug, sha256, named=bool(name), replace=replace)
         done = _Import(slug, f"import:{slug}", clock.now())
         form = reading.format_of(path, format)
-        rows = reading.rows(path, format, problems)
+        rows = reading.rows(path, format, problems, unvoted)
         while batch := list(islice(rows, AT_ONCE)):
             _write(done, batch)
             progress(done.votes)

@@ -19,7 +19,8 @@ class Row(NamedTuple):
     at: datetime | None = None  # with a time zone
     categories: tuple[str, ...] = ()
     style: tuple[int, ...] | None = None
-    ranked: bool = True  # False: not a blind vote; kept, never counted
+    ranked: bool = True  # False: not a blind vote, or not the first of its `once`; kept, never counted
+    once: str = ""  # what has one vote, such as a conversation; "" = nothing is known of it
 
 
 class Problem(NamedTuple):

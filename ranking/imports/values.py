@@ -1,5 +1,7 @@
 """Single values of a record. Each says what it expected (ValueError); a value that is not there is "", None or 0."""
 
+import ast
+import json
 import math
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +13,12 @@ EMPTY = (None, "", "nan", "NaN", "null", "None")
 TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 COUNT_MOST = 2_147_483_647
+STRUCT_LONGEST = 100_000  # characters of a struct that a table spells out
+PER_SECOND = (
+    (1e17, 1e9),
+    (1e14, 1e6),
+    (1e11, 1e3),
+)  # a moment beyond the first is in units of which a second has the second
 
 
 def text(record: Record, name: str, needed: bool = False) -> str:
@@ -34,6 +42,27 @@ def _decoded(name: str, found: bytes) -> str:
         return found.decode()
     except UnicodeDecodeError:
         raise ValueError(f"{name} is {found!r:.60}, which is not UTF-8 text") from None
+
+
+def struct(record: Record, name: str) -> dict[str, Any]:
+    """Named values; {} when they are not there. A table spells them as JSON or as Python does (pandas' to_csv)."""
+    found = record.get(name)
+    if found in EMPTY or (isinstance(found, float) and math.isnan(found)):
+        return {}
+    read: Any = spelled(found) if isinstance(found, str) and len(found) <= STRUCT_LONGEST else found
+    if not isinstance(read, dict):
+        raise ValueError(f"{name} is {found!r:.60} where named values are expected")
+    return read
+
+
+def spelled(text: str) -> object:
+    """What JSON or Python spells in this way; None if neither does."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):  # of the nesting too: ast's parser has a bound
+            continue
+    return None
 
 
 def flag(record: Record, name: str) -> bool | None:
@@ -75,7 +104,9 @@ def count(record: Record, name: str) -> int:
 
 
 def at(record: Record, name: str) -> datetime | None:
-    """A moment: seconds since 1970, ISO 8601 (without a zone: UTC), or a Parquet timestamp."""
+    """A moment: ISO 8601 (without a zone: UTC), a Parquet timestamp, or seconds since 1970, milliseconds (as pandas writes JSON),
+    micro- or nanoseconds.
+    """
     found = record.get(name)
     if found in EMPTY or (isinstance(found, float) and math.isnan(found)):
         return None
@@ -91,6 +122,8 @@ def at(record: Record, name: str) -> datetime | None:
 
 def _moment(said: str) -> datetime:
     try:
-        return datetime.fromtimestamp(float(said), UTC)
+        number = float(said)
     except ValueError:
         return datetime.fromisoformat(said)
+    unit = next((unit for least, unit in PER_SECOND if number >= least), 1.0)
+    return datetime.fromtimestamp(number / unit, UTC)

@@ -85,6 +85,12 @@ def test_judges_and_times_of_the_file_are_those_of_the_board(tmp_path: Path) -> 
         assert still["drift"] is None and still["why"]["drift"] == "no_periods", "an order without times says nothing"
 
 
+def test_rows_without_a_vote_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, "votes.jsonl", [samples.UNVOTED, *samples.COMPARIA])
+    code, out, err = told(path, "--csv")
+    assert (code, err) == (0, f"{path}: 1 rows are of conversations that nobody voted on\n") and out.count("\n") == 4
+
+
 def test_csv_has_the_figures_of_the_json(path: Path) -> None:
     found = list(csv.DictReader(StringIO(told(path, "--csv")[1])))
     models = json.loads(told(path, "--json")[1])["models"]

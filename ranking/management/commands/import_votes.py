@@ -1,5 +1,6 @@
 """manage.py import_votes: rank the votes of a file, as an origin of its own beside the site's votes."""
 
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -34,8 +35,9 @@ class Command(BaseCommand):
         if options["problems"] < 1:
             raise CommandError("--problems is 1 or more")
         wanted = {key: options[key] for key in ("name", "format", "replace", "problems")}
+        unvoted = count()
         try:
-            made = import_votes(options["file"], progress=self._progress, **wanted)
+            made = import_votes(options["file"], progress=self._progress, unvoted=lambda: next(unvoted), **wanted)
         except BadFile as bad:
             more = ["(there may be more)"] if bad.more else []
             raise CommandError("\n".join([*map(str, bad.problems), *more, "nothing was imported"])) from bad
@@ -46,6 +48,8 @@ class Command(BaseCommand):
             f"imported {made.votes} votes ({made.counted} count, {made.styled} with style) on {made.contestants} models"
         )
         self.stdout.write(f"{said} as {made.origin} ({made.format}, {made.votes / seconds:.0f} rows/s)")
+        if passed := next(unvoted):
+            self.stdout.write(f"{passed} more rows are of conversations that nobody voted on")
         self.stdout.write(f"The next fit makes its board: /leaderboard?origin={made.origin}")
 
     def _progress(self, votes: int) -> None:

@@ -68,6 +68,27 @@ COMPARIA = [
     {"id": 3, "model_a_name": "m3", "model_b_name": "m2", "chosen_model_name": "m3", "both_equal": False, "conv_turns": 1,
      "visitor_id": None, "timestamp": "2025-01-01T10:00:02"},
 ]  # fmt: skip
+UNVOTED = COMPARIA[0] | {"id": 4, "chosen_model_name": None, "both_equal": None}
+TURNS = [
+    {"response_id": f"r{i}", "choice": choice, "turn": turn, "comparison_id": f"c{i // 2}", "model_a": "m1", "model_b": "m2",
+     "timestamp": "2026-08-04T16:15:55.911000", "metadata": {"languages": languages, "tokens_a": 4}}
+    for i, (choice, turn, languages) in enumerate(
+        [("a_better", 0, ["fr"]), ("b_better", 1, ["fr", "en"]), ("both_good", 0, None), ("both_bad", 0, ["en"]),
+         ("idk", 0, None), (None, 0, None)]
+    )
+]  # fmt: skip
+JUDGMENTS = [  # MT-bench
+    {"question_id": 81, "model_a": "m1", "model_b": "m2", "winner": winner, "judge": judge, "turn": turn,
+     "conversation_a": [{"content": "x", "role": "user"}], "conversation_b": [{"content": "x", "role": "user"}]}
+    for winner, judge, turn in [
+        ("model_a", "expert_1", 1), ("tie", "expert_2", 2), ("tie (inconsistent)", ["gpt-4", "pair-v2"], 1)
+    ]
+]  # fmt: skip
+SEARCHES = [
+    {"model_a": "m1", "model_b": "m2", "winner": winner, "judge": "h", "turn": 2, "timestamp": "2025-03-18T16:39:00.55",
+     "primary_intent": "Other", "languages": ["English"]}
+    for winner in ("tie (bothbad)", None)
+]  # fmt: skip
 PLAIN = """model_a,model_b,winner,judge,language,categories,chars_a,chars_b,headers_a,headers_b,lists_a,lists_b,bold_a,bold_b
 m1,m2,model_a,j1,en,code math,10,20,1,2,3,4,5,6
 m2,m1,both_bad,j2,,,1,1,0,0,0,0,0,0

@@ -125,17 +125,22 @@ def broken(**changes: Any) -> dict[str, Any]:
         (broken(tstamp="yesterday"), "where a time is expected"),
         (broken(tstamp=1e10), "not between 2000 and 2100"),
         (broken(anony="perhaps"), "where true or false is expected"),
-        (samples.COMPARIA[0] | {"both_equal": True}, "one of the two must be given, and not both"),
-        (samples.COMPARIA[0] | {"chosen_model_name": None}, "one of the two must be given"),
+        (samples.COMPARIA[0] | {"both_equal": True}, "one of the two must be"),
+        (samples.TURNS[0] | {"choice": "a"}, "unknown choice 'a': expected a_better, "),
+        (samples.SEARCHES[0] | {"winner": "x"}, "unknown winner 'x'"),
+        (broken(winner="tie (inconsistent)"), "unknown winner 'tie (inconsistent)'"),
         (samples.COMPARIA[0] | {"chosen_model_name": "m9"}, "'m9' is neither"),
         (samples.preference(0, "tie", conv_metadata={"sum_assistant_a_tokens": 1}), "sum_assistant_b_tokens is missing"),
         (samples.preference(0, "tie", conv_metadata=TOO_MUCH), "header_count_a adds up to 4000000000, more than"),
-        (samples.preference(0, "tie", category_tag=["math"]), "wrong shape"),
+        (samples.preference(0, "tie", category_tag=["math"]), "category_tag is ['math'] where named values"),
+        (samples.preference(0, "tie", category_tag={"math_v0.1": 3}), "wrong shape"),
         (PLAIN | {"categories": "poetry"}, "unknown category 'poetry'"),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_said_with_its_line(record: dict[str, Any], said: str, tmp_path: Path) -> None:
-    same = (samples.LMSYS[1], samples.COMPARIA[1], samples.preference(1, "tie"), PLAIN)
+    same = (
+        samples.LMSYS[1], samples.COMPARIA[1], samples.preference(1, "tie"), PLAIN, samples.TURNS[1], samples.SEARCHES[0],
+    )  # fmt: skip
     good = min(same, key=lambda one: len(set(one) ^ set(record)))
     path = written(tmp_path, "votes.jsonl", [good, record])
     with pytest.raises(BadFile) as bad:

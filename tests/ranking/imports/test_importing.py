@@ -211,6 +211,9 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     call_command("import_votes", str(written(tmp_path, "v.csv", samples.PLAIN)), name="My votes", stdout=out)
     assert out.getvalue().startswith("imported 2 votes (2 count, 2 with style) on 2 models as import:my-votes (csv, ")
     assert out.getvalue().splitlines()[1] == "The next fit makes its board: /leaderboard?origin=import:my-votes"
+    call_command("import_votes", str(written(tmp_path, "u.jsonl", [samples.UNVOTED, *samples.COMPARIA])), stdout=out)
+    assert out.getvalue().splitlines()[3] == "1 more rows are of conversations that nobody voted on"
+    call_command("wipe_import", "u", stdout=out)
     path = written(tmp_path, "w.csv", "model_a,model_b,winner\na,a,tie\na,b,draw\n")
     with pytest.raises(CommandError) as refused:
         call_command("import_votes", str(path))
