@@ -163,9 +163,12 @@ def _comparia_turns(line: int, record: Record) -> Row | None:
 
 def _plain(line: int, record: Record) -> Row:
     a, b = _pair(record)
-    labels = _language(record)
-    for name in (text(record, "categories") or text(record, "category")).replace(";", " ").replace(",", " ").split():
-        if categories.known(name) is None:
+    labels, named = _language(record), record.get("categories")
+    said = (
+        text(record, "category") if isinstance(named, list) else text(record, "categories") or text(record, "category")
+    )
+    for name in [*(named if isinstance(named, list) else []), *said.replace(";", " ").replace(",", " ").split()]:
+        if not isinstance(name, str) or categories.known(name) is None:
             raise ValueError(f"unknown category {name!r}: expected topic_..., {', '.join(categories.ALL)}")
         labels.append(name)
     style = None

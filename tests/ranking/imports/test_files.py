@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import tracemalloc
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow
@@ -123,7 +125,7 @@ def test_an_id_that_comes_twice_is_refused(tmp_path: Path) -> None:
         ("v.csv", b'model_a,model_b,winner\na,b,"tie\n', "line 2: not readable as a table"),
         ("v.csv", b"model_a,model_b,winner\na,b,\xff\n", "line 2: the file is not UTF-8 text"),
         ("v.jsonl", f"{VOTE}\n{VOTE}\n".encode() + b"\xff\n", "line 3: the file is not UTF-8 text"),
-        ("v.csv.gz", gzip.compress(HEAD.encode() * 500, mtime=0)[:-12], "the file is cut off or no gzip"),
+        ("v.csv.gz", gzip.compress(HEAD.encode() * 500, mtime=0)[:-12], "line 1: the file is cut off or no gzip"),
         ("v.csv.gz", CUT, "line 501: the file is cut off or no gzip"),
         ("v.csv.gz", DAMAGED, "the file is cut off or no gzip: Error -3"),
         ("v.jsonl", LONG_NUMBER, "line 1: not JSON"),
@@ -187,3 +189,45 @@ def test_names_in_columns_of_bytes_are_text_and_never_their_python_spelling(tmp_
     (row,) = reading.rows(wrote("é".encode()))
     assert (row.model_a, row.model_b, row.choice) == ("é", "y", "tie")
     assert problems(wrote(b"x", b"\xff")) == ["line 2: model_a is b'\\xff', which is not UTF-8 text"]
+
+
+def test_two_columns_of_one_name_in_parquet_are_refused(tmp_path: Path) -> None:
+    columns = (
+        [pyarrow.array([value]) for value in ("x", "z", "y", "tie")],
+        ["model_a", "model_a", "model_b", "winner"],
+    )
+    pyarrow.parquet.write_table(pyarrow.table(columns[0], names=columns[1]), tmp_path / "v.parquet")
+    assert problems(tmp_path / "v.parquet") == ["the column 'model_a' stands twice in the header"]
+
+
+def test_what_python_cannot_hold_is_the_problem_of_its_row(tmp_path: Path) -> None:
+    votes = {"model_a": ["x"] * 3, "model_b": ["y"] * 3, "winner": ["tie"] * 3}
+    far = pyarrow.array([1_700_000_000_000_000, 2**62, 1_700_000_000_000_000], pyarrow.timestamp("us"))
+    pyarrow.parquet.write_table(pyarrow.table(votes | {"at": far}), tmp_path / "v.parquet")
+    assert problems(tmp_path / "v.parquet") == ["line 2: not readable: date value out of range"]
+    offsets = pyarrow.array([0, 1, 2, 3], pyarrow.int32()).buffers()[1]
+    names = pyarrow.Array.from_buffers(pyarrow.string(), 3, [None, offsets, pyarrow.py_buffer(b"ab\xff")])
+    pyarrow.parquet.write_table(pyarrow.table(votes | {"model_a": names}), tmp_path / "w.parquet")
+    (said,) = problems(tmp_path / "w.parquet")
+    assert said.startswith("line 3: not readable: 'utf-8' codec can't decode byte 0xff")
+
+
+def test_nanoseconds_need_no_pandas(tmp_path: Path) -> None:
+    at = pyarrow.array([1742315940550000123, None], pyarrow.timestamp("ns", "Europe/Paris"))
+    votes = {"model_a": ["x"] * 2, "model_b": ["y"] * 2, "winner": ["tie"] * 2, "at": at}
+    pyarrow.parquet.write_table(pyarrow.table(votes), tmp_path / "v.parquet")
+    known, unknown = reading.rows(tmp_path / "v.parquet")
+    assert known.at and type(known.at) is datetime and known.at.microsecond == 550000 and unknown.at is None
+
+
+def test_a_line_that_unpacks_to_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LONGEST", 1 << 20)
+    for name in ("v.csv.gz", "v.tsv.gz"):
+        with gzip.open(tmp_path / name, "wb", 1) as packed:
+            packed.write(f"{HEAD}\n".encode())
+            for _ in range(200):
+                packed.write(b"x" * (1 << 20))
+        tracemalloc.start()
+        assert problems(tmp_path / name) == [f"line 2: the line has more than {1 << 20} characters"]
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+        tracemalloc.stop()

@@ -96,6 +96,12 @@ def test_the_plain_table(tmp_path: Path) -> None:
     assert (second.choice, second.categories, second.line) == ("both_bad", (), 3)
 
 
+def test_categories_may_be_a_list(tmp_path: Path) -> None:
+    named = [["code", "math"], [], None, "code"]
+    path = written(tmp_path, "v.jsonl", [PLAIN | {"categories": one} for one in named])
+    assert [row.categories for row in rows(path)] == [("code", "math"), (), (), ("code",)]
+
+
 PLAIN = {"model_a": "a", "model_b": "b", "winner": "tie"}
 
 
@@ -135,6 +141,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         (samples.preference(0, "tie", category_tag=["math"]), "category_tag is ['math'] where named values"),
         (samples.preference(0, "tie", category_tag={"math_v0.1": 3}), "wrong shape"),
         (PLAIN | {"categories": "poetry"}, "unknown category 'poetry'"),
+        (PLAIN | {"categories": [["code"]]}, "unknown category ['code']"),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_said_with_its_line(record: dict[str, Any], said: str, tmp_path: Path) -> None:
