@@ -5,18 +5,19 @@ does not know is an error: FastChat and arena-rank count it as a tie. Where a da
 on beside the votes, their rows are None.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ranking import categories
 from ranking.imports.row import Record, Row
-from ranking.imports.values import at, count, flag, integer, spelled, struct, text
+from ranking.imports.values import EMPTY, at, count, flag, integer, spelled, struct, text
 
 WINNERS = {"model_a": "a", "model_b": "b", "tie": "tie", "tie (bothbad)": "both_bad", "both_bad": "both_bad"}
 FLIPPED = "tie (inconsistent)"  # MT-bench: a model as judge preferred the first answer in both orders, or the second
 CHOICES = {"a_better": "a", "b_better": "b", "both_good": "tie", "both_bad": "both_bad"}  # ComparIA's, by turn
 NO_CHOICE = ("", "idk")
-STYLED = ("chars", "headers", "lists", "bold")
+STYLE = ("chars_{}", "headers_{}", "lists_{}", "bold_{}")
+ARENA_STYLE = ("sum_assistant_{}_tokens", "header_count_{}", "list_count_{}", "bold_count_{}")  # headings ... by kind
 HARD = 6  # of the seven criteria
 TOKEN_BOUNDS = {"short_prompt": (0, 25), "long_prompt": (500, None)}  # of all the user said, both ends included
 
@@ -90,7 +91,7 @@ def _preference(line: int, record: Record) -> Row | None:
     judge = text(record, "evaluation_session_id") or text(record, "judge_hash") or text(record, "judge")
     return Row(
         line, a, b, _winner(record), text(record, "id") or text(record, "question_id"), judge,
-        at(record, "timestamp") or at(record, "tstamp"), tuple(dict.fromkeys(labels)), _arena_style(facts),
+        at(record, "timestamp") or at(record, "tstamp"), tuple(dict.fromkeys(labels)), _style(facts, ARENA_STYLE),
         flag(record, "anony") is not False,
     )  # fmt: skip
 
@@ -118,11 +119,10 @@ def _shape(facts: dict[str, Any]) -> list[str]:
     return found + ["multi_turn"] * ((facts.get("turns") or 1) > 1)
 
 
-def _arena_style(facts: dict[str, Any]) -> tuple[int, ...] | None:
-    """Lengths are tokens here; a heading, item or bold count is a sum over its kinds."""
-    names = ("sum_assistant_{}_tokens", "header_count_{}", "list_count_{}", "bold_count_{}")
-    wanted = [name.format(side) for name in names for side in ("a", "b")]
-    if all(facts.get(name) is None for name in wanted):
+def _style(facts: Record, names: Sequence[str]) -> tuple[int, ...] | None:
+    """Counts of A and of B by each name; None where none is said. A part of them is an error: zero would be made up."""
+    wanted = [name.format(side) for name in names for side in "ab"]
+    if all(facts.get(name) in EMPTY for name in wanted):
         return None
     return tuple(count(facts, name) for name in wanted)
 
@@ -171,9 +171,7 @@ def _plain(line: int, record: Record) -> Row:
         if not isinstance(name, str) or categories.known(name) is None:
             raise ValueError(f"unknown category {name!r}: expected topic_..., {', '.join(categories.ALL)}")
         labels.append(name)
-    style = None
-    if all(f"{name}_{side}" in record for name in STYLED for side in ("a", "b")):
-        style = tuple(count(record, f"{name}_{side}") for name in STYLED for side in ("a", "b"))
+    style = _style(record, STYLE) if {name.format(side) for name in STYLE for side in "ab"} <= set(record) else None
     return Row(
         line, a, b, _winner(record), text(record, "id"), text(record, "judge"), at(record, "at"),
         tuple(dict.fromkeys(labels)), style,
@@ -207,7 +205,7 @@ FORMATS = (
     ),
     Format(
         "csv", ("winner",), ("model_a", "model_b"), ("model_a", "model_b", "winner"),
-        ("id", "judge", "at", "language", "categories", "category", *(f"{n}_{s}" for n in STYLED for s in "ab")), _plain,
+        ("id", "judge", "at", "language", "categories", "category", *(n.format(s) for n in STYLE for s in "ab")), _plain,
     ),
 )  # fmt: skip
 NAMES = tuple(dict.fromkeys(one.name for one in FORMATS))

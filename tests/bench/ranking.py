@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -106,11 +107,16 @@ def ours_and_peers(folder: Path, runs: int, without_peers: str) -> dict[str, Any
         "models": boots[0]["models"],
         "battles": boots[0]["battles"],
         "helped": boots[0]["helped"],
-        "half_width_vs_sandwich": boots[0]["half_width_vs_sandwich"],
+        **_half_width(boots[0]["half_width_vs_sandwich"]),
         "fit_s": least(fits),
         "refit_ms": least(fits, "refit_ms"),
         **figures,
     }
+
+
+def _half_width(ratio: float) -> dict[str, Any]:
+    key = "half_width_vs_sandwich"
+    return {key: ratio} if math.isfinite(ratio) else null((key,), "the votes have no spread")
 
 
 def _some_peers(asked: Iterator[str], folder: Path, count: int) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def of_file(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         by_judge = or_null(("cpu_s",), lambda: job("clustered", folder))
         figures |= {re.sub("^(why_)?", r"\g<0>clustered_", key): value for key, value in by_judge.items()}
     if battles.features is None:
-        return figures | null(STYLE_KEYS, "the file has no style counts (chars_a ... bold_b)")
+        return figures | null(STYLE_KEYS, "not every vote of the file has style counts (chars_a ... bold_b)")
     return figures | or_null(STYLE_KEYS, lambda: style_figures(folder, battles, options.runs))
 
 

@@ -1,10 +1,12 @@
 """`make bench NAME=ranking ARGS="--votes FILE"`: what it makes of a file, and what it says of a wrong one."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ranking import command_line
 from ranking.estimators.style_rows import contrast
@@ -45,3 +47,13 @@ def test_a_wrong_file_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{path}: line 2: unknown winner 'left'") and done.stderr.count("\n") == 1
+
+
+def test_votes_without_spread_are_json_without_nan(tmp_path: Path) -> None:
+    path = written(tmp_path, "v.csv", "model_a,model_b,winner\n" + "x,y,tie\n" * 9)
+    command = [sys.executable, "-m", "tests.bench.ranking", "--smoke", "--votes", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
+    found = json.loads(done.stdout.splitlines()[-1], parse_constant=pytest.fail)
+    assert found["half_width_vs_sandwich"] is None and found["why_half_width_vs_sandwich"] == "the votes have no spread"
+    assert found["battles"] == 9 and found["style_cpu_s"] is None

@@ -96,3 +96,7 @@ def test_style_counts_that_are_all_unsaid_are_no_style(tmp_path: Path) -> None:
     unsaid = dict.fromkeys(samples.PREFERENCE[0]["conv_metadata"])
     (row,) = rows(written(tmp_path, "v.jsonl", [samples.preference(0, "tie", conv_metadata=unsaid)]))
     assert row.style is None
+    first, second = rows(written(tmp_path, "v.csv", samples.PLAIN.replace(",10,20,1,2,3,4,5,6", "," * 8)))
+    assert first.style is None and second.style == (1, 1, 0, 0, 0, 0, 0, 0)
+    with pytest.raises(BadFile, match="line 2: lists_b is missing"):
+        list(rows(written(tmp_path, "w.csv", samples.PLAIN.replace(",3,4,", ",3,,"))))
