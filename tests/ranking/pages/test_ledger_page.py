@@ -94,6 +94,7 @@ def test_an_organisation_is_not_shown_with_its_hidden_models(client: Client, mod
 def test_the_file_holds_the_same(client: Client, models: list[Contestant]) -> None:
     Contestant.objects.filter(pk=models[0].pk).update(name="=SUM(A1)")
     answer = client.get("/leaderboard/sampling.csv")
+    assert 'href="/leaderboard/sampling.csv' in text(client, "/leaderboard/sampling")
     assert 'filename="agon-sampling-live-' in answer["Content-Disposition"]
     lines = list(csv.DictReader(io.StringIO(answer.content.decode())))
     assert [line["battles"] for line in lines] == ["3", "2", "1"] and lines[0]["name"] == "'=SUM(A1)"
@@ -104,7 +105,8 @@ def test_imports_and_empty_sites_have_no_ledger(client: Client) -> None:
     assert "No board yet" in text(client, "/leaderboard/sampling")
     assert client.get("/leaderboard/sampling.csv").status_code == 404
     publish((12, 9), origin="import:x")
-    assert "Nobody was drawn here" in text(client, "/leaderboard/sampling?origin=import:x")
+    page = text(client, "/leaderboard/sampling?origin=import:x")
+    assert "Nobody was drawn here" in page and "sampling.csv" not in page, "no button for a file that is not there"
     assert client.get("/leaderboard/sampling.csv?origin=import:x").status_code == 404
 
 
