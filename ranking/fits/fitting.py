@@ -64,8 +64,8 @@ def fit(key: Key) -> BoardSnapshot | None:
     """A new snapshot of one board, or None while what it is made from is that of its last one.
 
     What is read is of one moment, because the counts' lock is held. In between nothing is locked. The lock is held again when the
-    snapshot is stored, and a fit whose board was fitted by somebody else meanwhile, or whose votes were wiped, is thrown away:
-    two fits never store the same board twice, and a wipe cannot be undone by a late snapshot.
+    snapshot is stored, and a fit whose board was fitted by somebody else meanwhile, or whose votes were wiped or imported anew,
+    is thrown away: two fits never store the same board twice, and a wipe cannot be undone by a late snapshot.
     """
     with transaction.atomic():
         counts.take_lock()
@@ -82,6 +82,8 @@ def fit(key: Key) -> BoardSnapshot | None:
     with transaction.atomic():
         counts.take_lock()
         if _fits(key).first() != last or (read.votes and not _counted(key)):
+            return None
+        if key.imported and reading.marker(key) != mark:
             return None
         snapshot = store(key, read, board, marker=mark)
     log.info("fitted the %s board: %d votes, %d models", key, snapshot.votes, len(board["models"]))

@@ -46,11 +46,12 @@ class Read:
 def marker(key: Key) -> list[Any]:
     """A cheap sign of change: with the same marker the board is not read. Counts are a function of the set of absorbed events, of
     which none is taken away but by a wipe, which takes the boards, too; a category has the digest of its cells instead, so that
-    votes of other categories do not count. What changes in place says so: labels of an import, and the version of style rows."""
+    votes of other categories do not count. What changes in place says so: another import of the same name, its labels, and the
+    version of style rows."""
     styles = VoteStyle.objects.filter(event__origin=key.origin).order_by("version").values_list("version")
     styled = [list(row) for row in styles.annotate(n=Count("pk"))] if key.controlled else []
-    relabelled = VoteImport.objects.filter(slug=key.origin.removeprefix(IMPORT)).values_list("relabelled", flat=True)
-    imported = relabelled.first() if key.imported else None
+    imports = VoteImport.objects.filter(slug=key.origin.removeprefix(IMPORT)).values_list("pk", "relabelled")
+    imported = [str(part) for part in imports.first() or ()] if key.imported else None
     bounds = [settings.BOARD_REPLICATES, settings.STREAM_VOTES, settings.THIN_VOTES]
     return [method.VERSION, *bounds, *_counted(key), styled, imported]
 
@@ -94,8 +95,9 @@ def _counts(key: Key, hidden: Sequence[UUID]) -> Read:
     tally = _tally(rows)
     votes = sum(row[4] for row in rows)
     columns = streams.votes(key, tally.models, hidden) if votes <= settings.STREAM_VOTES else None
-    if columns is None and not key.category and not hidden:
-        judged: Any = streams.judges(key.origin, tally.models)
+    if columns is None and not key.category:
+        more = exclusions.hidden(key.origin).judges if hidden else None
+        judged: Any = streams.judges(key.origin, tally.models, more)
     else:
         judged = columns
     towards = cells(Key(key.origin), bool(hidden)) if key.category and votes < settings.THIN_VOTES else []

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from ranking.counting.cells import JudgeChanges
 from ranking.fits import columns
 from ranking.fits.boards import Key
 
@@ -47,10 +48,17 @@ WHERE event.origin = %(origin)s AND event.kind = 'cast' AND event.absorbed AND e
 ORDER BY event.created_at {newest}, event.id {newest} LIMIT %(most)s
 """
 JUDGED = """
-SELECT {selected} FROM ranking_judgecount AS event
+SELECT {selected} FROM {counts} AS event
 JOIN unnest(%(models)s::uuid[]) WITH ORDINALITY AS model_a (id, place) ON model_a.id = event.first_id
 JOIN unnest(%(models)s::uuid[]) WITH ORDINALITY AS model_b (id, place) ON model_b.id = event.second_id
-WHERE event.origin = %(origin)s AND event.count > 0
+WHERE event.count > 0 ORDER BY judge, a, b, outcome
+"""
+COUNTS = "(SELECT * FROM ranking_judgecount WHERE origin = %(origin)s)"
+CHANGED = """
+(SELECT judge, first_id, second_id, outcome, sum(count) AS count FROM (
+  SELECT judge, first_id, second_id, outcome, count FROM ranking_judgecount WHERE origin = %(origin)s
+  UNION ALL SELECT * FROM unnest(%(judge)s::text[], %(first)s::uuid[], %(second)s::uuid[], %(ending)s::text[], %(more)s::bigint[])
+) AS part GROUP BY 1, 2, 3, 4)
 """
 JUDGE_COUNT = (*VOTE[:4], ("count", "i8"))
 JUDGE_VALUES = VALUES | {
@@ -74,10 +82,17 @@ def styled(key: Key, models: Sequence[str], most: int, hidden: Sequence[UUID] = 
     return columns.records(query, _asked(key, models, hidden) | {"most": most}, VOTE + STYLE)
 
 
-def judges(origin: str, models: Sequence[str]) -> "dict[str, np.ndarray]":
-    """The counts per judge of an origin: a, b (first and second), outcome seen from first, judge and count."""
-    query = JUDGED.format(selected=columns.selected(JUDGE_COUNT, JUDGE_VALUES))
-    return columns.arrays(query, {"models": list(models), "origin": origin}, JUDGE_COUNT)
+def judges(origin: str, models: Sequence[str], changes: JudgeChanges | None = None) -> "dict[str, np.ndarray]":
+    """The counts per judge of an origin: a, b (first and second), outcome seen from first, judge and count.
+
+    `changes` are added: those of exclusions that are not public. In an order that equal counts have, however they came about.
+    """
+    asked: dict[str, Any] = {"models": list(models), "origin": origin}
+    if changes:
+        parts = zip(*((*key[1:], change) for key, change in changes.items()), strict=True)
+        asked |= dict(zip(("judge", "first", "second", "ending", "more"), map(list, parts), strict=True))
+    selected = columns.selected(JUDGE_COUNT, JUDGE_VALUES)
+    return columns.arrays(JUDGED.format(selected=selected, counts=CHANGED if changes else COUNTS), asked, JUDGE_COUNT)
 
 
 def _query(joined: str, fields: columns.Fields, newest: str = "") -> str:

@@ -1,7 +1,8 @@
 """The watch on abuse: holds new live votes against the rules of docs/abuse.md and flags what they find (S13 to S17).
 
 Runs beside the fits, never in the web process: a vote's own request does the same work whoever casts it, so its answer and its
-time tell nobody what is noticed. One run at a time (an advisory lock); a crash leaves the votes unwatched for the next run.
+time tell nobody what is noticed. Nor does a finding ask for a fit: off the schedule it would seal the votes that wait, and their
+receipts would tell. One run at a time (an advisory lock); a crash leaves the votes unwatched for the next run.
 """
 
 import logging
@@ -14,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import CharField, Value
 from django.db.models.functions import Cast, Concat
 
-from arena import clock, voiding
+from arena import clock
 from arena.models import Vote
 from arena.randomness import keyed_int
 from ranking.guard import suspicions
@@ -40,8 +41,6 @@ def run() -> int:
         flagged = _examine(fresh)
         _forget()
         Vote.objects.filter(pk__in=fresh).update(watched=True)
-        if flagged:
-            transaction.on_commit(voiding.ask_for_a_fit)
     return flagged
 
 

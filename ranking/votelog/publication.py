@@ -18,6 +18,7 @@ from arena.live import broadcast
 from arena.models.battles import Origin
 from ranking import counts
 from ranking.fits import history, leads
+from ranking.fits.boards import NAMES
 from ranking.models import BoardSnapshot
 from ranking.votelog import chain, documents, names, opening, schedule, sealing
 from ranking.votelog.models import PUBLICATION, LogEntry, PublishingState
@@ -41,14 +42,26 @@ def publish(at_once: bool = False) -> list[BoardSnapshot]:
 
 
 def at_once(made: Iterable[BoardSnapshot]) -> None:
-    """After a fit: publish what waits for no schedule, which are new demo and imported boards and the first live one."""
+    """After a fit: publish what waits for no schedule, which are new demo and imported boards and the first live one.
+
+    Also those of a run that ended before it came to this. Under the counts' lock: a wipe takes boards out.
+    """
     live = BoardSnapshot.objects.filter(origin=Origin.LIVE)
     if live.exists() and not live.published().exists():
         publish(at_once=True)
-    free = [snapshot for snapshot in made if snapshot.origin != Origin.LIVE]
-    for snapshot in free:
-        _mark(snapshot, snapshot.fitted_at)
+    known = {snapshot.pk: snapshot for snapshot in made}
+    with transaction.atomic():
+        counts.take_lock()
+        free = [known.get(snapshot.pk, snapshot) for snapshot in _free()]
+        for snapshot in free:
+            _mark(snapshot, snapshot.fitted_at)
     announce(free)
+
+
+def _free() -> Iterable[BoardSnapshot]:
+    """The newest fits of boards that wait for no schedule, as far as they are not published."""
+    newest = BoardSnapshot.objects.exclude(origin=Origin.LIVE).order_by(*NAMES, "-fitted_at", "-id").distinct(*NAMES)
+    return BoardSnapshot.objects.filter(pk__in=newest.values("pk"), published_at=None).order_by(*NAMES)
 
 
 def due(moment: datetime | None = None) -> bool:

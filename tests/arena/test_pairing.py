@@ -98,6 +98,22 @@ def test_a_newcomer_without_a_row_is_drawn_at_the_mean_weight() -> None:
     assert [draw.probability for draw in draws(30)] == pytest.approx([1 / 3] * 30)
 
 
+def test_a_pair_weighs_by_both_of_its_contestants(settings: Any) -> None:
+    settings.SAMPLING_FLOOR = 0.0
+    for one, weight in zip(sorted(factories.ring(3), key=lambda c: c.id), (2.0, 3.0, 5.0), strict=True):
+        one.sampling_weight = weight
+        one.save()
+    weights, _sampler = pairing.pair_weights(pairing.in_the_ring())
+    assert weights == pytest.approx({(0, 1): 6 / 31, (0, 2): 10 / 31, (1, 2): 15 / 31})
+
+
+def test_rows_that_are_all_zero_prefer_nobody() -> None:
+    first, second, third = sorted(factories.ring(3), key=lambda c: c.id)
+    for pair in ((first, second), (first, third), (second, third)):
+        PairWeight.objects.create(first=pair[0], second=pair[1], weight=0.0, sampler="eq9-1")
+    assert [draw.probability for draw in draws(30)] == pytest.approx([1 / 3] * 30)
+
+
 @pytest.mark.parametrize("floor", [0.0, 0.05, 1.0])
 def test_no_weight_takes_a_pair_below_the_floor(floor: float, settings: Any) -> None:
     settings.SAMPLING_FLOOR = floor

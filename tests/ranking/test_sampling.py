@@ -7,7 +7,7 @@ import pytest
 
 from arena import pairing
 from arena.models import Battle, PairWeight, VoteEvent
-from ranking import sampling
+from ranking import counts, sampling
 from ranking.estimators import active_sampling
 from ranking.fits import fitting
 from ranking.votelog import publication
@@ -92,6 +92,16 @@ def test_only_rows_that_change_are_written() -> None:
     after = dict(PairWeight.objects.values_list("pk", "updated_at"))
     assert set(after) == set(before)
     assert [pk for pk in after if after[pk] != before[pk]] == [PairWeight.objects.get(first=ring[0], second=ring[2]).pk]
+
+
+def test_a_vote_counts_once_whatever_categories_it_is_in() -> None:
+    first, second, third = sorted(factories.ring(3), key=lambda c: c.id)
+    rows.cast(first, second, "a", categories=["code", "en"])
+    rows.cast(first, third, "a")
+    counts.absorb()
+    sampling.write_weights()
+    with_categories, without, _never = PairWeight.objects.order_by("first", "second").values_list("weight", flat=True)
+    assert with_categories == without
 
 
 def test_the_rows_go_when_the_last_vote_has_gone_for_everybody(settings: object) -> None:

@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from arena.live import broadcast
 from arena.models import VoteEvent
-from ranking import demo
+from ranking import counts, demo
 from ranking.fits import fitting, reading
 from ranking.fits.boards import Key
 from ranking.models import BoardSnapshot, PairCount
@@ -49,6 +49,19 @@ def test_imported_votes_have_a_board_of_their_own_that_is_public_at_once(announc
     (board,) = fitting.refit()
     assert (board.origin, board.votes) == ("import:x", 8) and board.published_at
     assert sum(rows.stored("import:x").values()) == 8
+
+
+@pytest.mark.django_db
+def test_a_board_whose_fit_ended_before_it_was_published_is_published_by_the_next_run(announced: list[dict]) -> None:
+    a, b = rows.contestants(2)
+    rows.ballot(a, b, wins=6, losses=2, origin="import:x")
+    counts.absorb()
+    assert fitting.fit(Key("import:x"))  # and the worker is killed
+    rows.ballot(a, b, wins=1, origin="import:y")
+    (other,) = fitting.refit()
+    assert other.published_at
+    assert [(one["origin"], one["votes"]) for one in announced] == [("import:x", 8), ("import:y", 1)]
+    assert fitting.refit() == [] and len(announced) == 2
 
 
 @pytest.mark.django_db

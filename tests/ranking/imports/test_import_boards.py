@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -37,6 +38,29 @@ def test_the_board_of_real_votes_has_the_reference_s_ratings_and_is_public(
     assert answer.status_code == 200
     said = json.dumps(answer.json())
     assert "GPT 4" in said and made.origin in said
+
+
+@pytest.mark.django_db
+def test_an_import_that_is_replaced_during_its_first_fit_gets_the_board_of_its_own_votes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: Client
+) -> None:
+    """As many votes, by other models: the late board would name contestants that are gone, and nothing would tell it apart."""
+    monkeypatch.setattr("arena.voiding.app.send_task", lambda *_, **__: None)
+    file = tmp_path / "v.csv"
+    file.write_text("model_a,model_b,winner\nx,y,model_a\nx,y,model_b\n")
+    importing.import_votes(file)
+    build = fitting.build
+
+    def late(read: object) -> object:
+        file.write_text("model_a,model_b,winner\nq,y,model_a\nq,y,model_b\n")
+        importing.import_votes(file, replace=True)
+        return build(read)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fitting, "build", late)
+    assert fitting.refit() == []
+    monkeypatch.setattr(fitting, "build", build)
+    fitting.refit()
+    assert {row["name"] for row in client.get("/leaderboard.json?origin=import:v").json()["models"]} == {"q", "y"}
 
 
 FIGURES = ("rating", "se", "adjacent", "first_rate", "votes", "wins", "drift_p")

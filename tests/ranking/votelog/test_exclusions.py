@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,27 @@ def test_nothing_public_moves_while_an_exclusion_waits(pair: list[Contestant], m
         rows.follow(event, kind)
         publish(monkeypatch, timedelta(hours=hours + 1))
     assert (log(), published.current()) == before
+
+
+def test_nor_on_a_board_that_is_too_large_to_read_vote_by_vote(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """Its judges come from counts: those of the public state, so that intervals stay by judge and equal states are equal."""
+    settings.STREAM_VOTES = 0
+    VoteEvent.objects.bulk_create(
+        VoteEvent(contestant_a=pair[0], contestant_b=pair[1], choice=choice, judge=f"{n:032x}")
+        for n in range(24)
+        for choice in ("a", "b", "a" if n % 3 else "b")
+    )
+    event = rows.cast(*pair, "a", judge=f"{7:032x}")
+    publish(monkeypatch, timedelta())
+    before = (log(), published.current())
+    assert before[1] and before[1].method["level"] == "judge"
+    rows.follow(event, "flag")
+    for hours in (1, 2):
+        publish(monkeypatch, timedelta(hours=hours))
+        assert (log(), published.current()) == before
+        rows.follow(event, "unflag")  # the cell moves within its table
 
 
 def test_publications_do_not_show_in_their_commitment_whether_anything_is_withheld(

@@ -10,7 +10,7 @@ from arena.models import Contestant, Vote
 from ranking import counts
 from ranking.fits import fitting
 from ranking.models import LogEntry
-from ranking.votelog import chain, checking, publication
+from ranking.votelog import chain, checking, publication, sealing
 from tests import factories
 from tests.ranking import rows
 from tests.ranking.publishing import text
@@ -74,6 +74,20 @@ def test_a_flagged_vote_looks_like_any_other_until_its_batch(
     assert f"taken out of the count by entry {line.number}" in page(client, flagged.vote)
     assert told(client, flagged.vote)["excluded"] == line.number
     assert told(client, honest.vote)["excluded"] is None
+    rows.follow(flagged, "unflag")
+    counts.absorb()
+    assert told(client, flagged.vote)["excluded"] == line.number, "no sooner than its batch, either"
+    monkeypatch.setattr(clock, "now", lambda: NOON + timedelta(days=18))
+    publication.publish(at_once=True)
+    assert told(client, flagged.vote)["excluded"] is None and "every board since" in page(client, flagged.vote)
+
+
+def test_a_line_that_is_not_public_yet_is_not_told(client: Client, pair: list[Contestant]) -> None:
+    vote = rows.cast(*pair, "a").vote
+    publication.publish(at_once=True)
+    before = told(client, vote)
+    sealing.append([{"kind": "exclude", "day": "2026-11-26", "vote": before["entry"]}])
+    assert told(client, vote) == before and before["excluded"] is None
 
 
 def test_an_unranked_vote_is_told_its_public_reason(client: Client, pair: list[Contestant]) -> None:
@@ -98,6 +112,7 @@ def test_demo_votes_have_no_place_in_the_log(client: Client, pair: list[Contesta
 
 
 def test_the_form_alone_is_a_page_that_looks_for_nothing(client: Client) -> None:
+    assert "no-store" in client.get("/receipt")["Cache-Control"], "with a receipt in its address it is somebody's own"
     said = text(client, "/receipt")
     assert "Find my vote" in said and 'role="alert"' not in said
 
