@@ -1,11 +1,11 @@
 """A proof of work instead of waiting: whoever has asked faster than the limits allow may pay one prompt with a small
 computation.
 
-A puzzle is a token that is signed for its visitor (or, before there is one, for the address prefix), names its difficulty and
-ends after PUZZLE_TTL_S. Solved is it by a number for which sha256("<token>:<number>") begins with so many zero bits. A
-solution works once (Valkey remembers it until the token would have ended anyway), for one request, and only PUZZLE_PER_MINUTE
-of them per address prefix: work makes floods dearer, it does not make them unlimited. Without scripts, or with PUZZLE_BITS =
-0, one waits as before.
+A puzzle is a token that is signed for its visitor (or, before there is one, for the address prefix; it holds a keyed hash
+of either, as pages hold no visitor's id), names its difficulty and ends after PUZZLE_TTL_S. Solved is it by a number for
+which sha256("<token>:<number>") begins with so many zero bits. A solution works once (Valkey remembers it until the token
+would have ended anyway), for one request, and only PUZZLE_PER_MINUTE of them per address prefix: work makes floods dearer,
+it does not make them unlimited. Without scripts, or with PUZZLE_BITS = 0, one waits as before.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import redis
 from django.conf import settings
 from django.core import signing
+from django.utils import crypto
 
 from arena import limits
 
@@ -34,7 +35,7 @@ def offer(subject: str) -> Puzzle | None:
     bits = settings.PUZZLE_BITS
     if not bits:
         return None
-    return Puzzle(_signer.sign(f"{subject}.{bits}.{secrets.token_urlsafe(12)}"), bits)
+    return Puzzle(_signer.sign(f"{_owner(subject)}.{bits}.{secrets.token_urlsafe(12)}"), bits)
 
 
 def redeem(subject: str, group: str, token: str, number: str) -> bool:
@@ -56,7 +57,11 @@ def solves(subject: str, token: str, number: str) -> bool:
         owner, bits, _nonce = _signer.unsign(token, max_age=settings.PUZZLE_TTL_S).split(".")
     except (signing.BadSignature, ValueError):
         return False
-    return secrets.compare_digest(owner, subject) and zero_bits(f"{token}:{number}") >= int(bits)
+    return secrets.compare_digest(owner, _owner(subject)) and zero_bits(f"{token}:{number}") >= int(bits)
+
+
+def _owner(subject: str) -> str:
+    return crypto.salted_hmac("agon.puzzle.owner", subject, algorithm="sha256").hexdigest()[:32]
 
 
 def zero_bits(text: str) -> int:

@@ -11,7 +11,7 @@ from arena.models import Contestant, ContestantRevision
 from ranking import categories
 from ranking.fits.boards import NAMES, Asked, Key
 from ranking.fits.history import Point
-from ranking.models import BoardHistory
+from ranking.models import BoardHistory, BoardSnapshot
 from ranking.pages import choosing
 from ranking.pages.matrices import expected
 from ranking.pages.published import Board, Row
@@ -68,13 +68,17 @@ def home(contestant: Contestant, asked: Asked) -> Asked:
     """The board that its page shows: the one asked for; else, for an imported model, the board of its import."""
     if asked.origin or not contestant.imported:
         return asked
+    if contestant.origin:
+        return replace(asked, origin=contestant.origin)
     known = BoardHistory.objects.filter(points__has_key=str(contestant.pk)).order_by("-published_at")
     return replace(asked, origin=known.values_list("origin", flat=True).first() or "")
 
 
 def elsewhere(contestant: Contestant, shown: Key) -> list[Elsewhere]:
     """Its figures on each board of an origin, categories in their order; [] when there is only one board."""
-    rows = BoardHistory.objects.filter(origin=shown.origin).order_by(*NAMES, "-published_at", "-id").distinct(*NAMES)
+    boards = BoardSnapshot.objects.published().filter(origin=shown.origin)
+    newest = boards.order_by(*NAMES, "-published_at", "-id").distinct(*NAMES)
+    rows = BoardHistory.objects.filter(pk__in=newest.values("pk"))  # of years of history, only these are read
     found = {}
     for *parts, published, point in rows.values_list(
         *NAMES, "published_at", KeyTransform(str(contestant.pk), "points")

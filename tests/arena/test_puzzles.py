@@ -70,15 +70,22 @@ def test_an_answer_is_a_number(number: str) -> None:
     assert not puzzles.solves("ada", solved("ada")[0], number)
 
 
-def test_it_must_have_been_worked_out_and_be_ours(settings: Any) -> None:
+def test_it_must_have_been_worked_out_and_be_ours() -> None:
     token, number = solved("ada")
     wrong = next(str(n) for n in count() if puzzles.zero_bits(f"{token}:{n}") < 8)
     assert not puzzles.solves("ada", token, wrong)
-    forged = token.replace("ada.8", "ada.0")
+    owner = token.partition(".")[0]
+    forged, easy = token.replace(f"{owner}.8", f"{owner}.0"), f"{owner}.0.x"
     assert forged != token and not puzzles.solves("ada", forged, "1")
-    assert not puzzles.solves("ada", signing.TimestampSigner(salt="agon.visitor").sign("ada.0.x"), "1")
-    settings.SECRET_KEY = "another"
-    assert not puzzles.solves("ada", signing.TimestampSigner(key="k", salt="agon.puzzle").sign("ada.0.x"), "1")
+    assert not puzzles.solves("ada", signing.TimestampSigner(salt="agon.visitor").sign(easy), "1")
+    assert not puzzles.solves("ada", signing.TimestampSigner(key="another", salt="agon.puzzle").sign(easy), "1")
+    assert puzzles.solves("ada", signing.TimestampSigner(salt="agon.puzzle").sign(easy), "1"), (
+        "the forgeries lack the key alone"
+    )
+
+
+def test_what_the_browser_gets_names_nobody() -> None:
+    assert "ada" not in puzzles.offer("ada").token  # type: ignore[union-attr]
 
 
 def test_work_buys_only_so_much_per_prefix(settings: Any) -> None:

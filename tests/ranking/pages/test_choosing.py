@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from arena.models import Contestant
 from ranking.fits import history
@@ -116,7 +118,9 @@ def test_a_models_page_shows_it_on_each_board_and_over_time(client: Client) -> N
     publish((4, 1), models=models[:2])
     copy(category="german")
     copy(controlled=True)
-    page = text(client, address)
+    with CaptureQueriesContext(connection) as queries:
+        page = text(client, address)
+    assert not [one for one in queries if 'DISTINCT ON ("ranking_boardhistory"' in one["sql"]], "years of it"
     assert "On each board" in page and "German" in page and "All prompts · style control" in page
     assert 'class="plot-all history"' in page and "category=german" in page
 
@@ -124,7 +128,7 @@ def test_a_models_page_shows_it_on_each_board_and_over_time(client: Client) -> N
 @pytest.mark.django_db
 def test_an_imported_model_has_a_page_once_its_board_is_public(client: Client) -> None:
     models = publish((40, 10), origin="import:x")
-    Contestant.objects.update(imported=True, organisation="", licence="", description="")
+    Contestant.objects.update(imported=True, origin="import:x", organisation="", licence="", description="")
     page = text(client, f"/models/{models[0].slug}/")
     assert "Imported votes come without times." in page and "40 won" in page and "origin=import%3Ax" in page
     assert "About the model" not in page, "nothing is known but its name"
