@@ -42,6 +42,11 @@ def process(p: Floats) -> Floats:
     return np.asarray(np.cumsum(-np.log(2 * np.sqrt(p))))
 
 
+def peak(p: Floats) -> float:
+    """log10 of the highest value that the e-process has had; it begins at 1."""
+    return float(process(p).max(initial=0.0) / np.log(10))
+
+
 def flags(p: Floats, alpha: float = 0.05) -> bool:
     """Whether the e-process ever reaches 1 / alpha."""
-    return len(p) > 0 and bool(process(p).max() >= -np.log(alpha))
+    return peak(p) >= -np.log10(alpha)

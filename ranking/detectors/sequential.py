@@ -28,12 +28,11 @@ SPLIT = {"residual": 0.5, "agreement": 0.25, "sides": 0.125, "ties": 0.125}
 class Verdict:
     """`detector`: what saw it first (`attackers` first among equals), "" for nobody; `statistic`: log10 E, or the p-value.
 
-    `votes`: how many of the voter's votes that took; `way` and `model` (-1 = none): what the voter seems to do.
+    `way` and `model` (-1 = none): what the voter seems to do.
     """
 
     detector: str
     statistic: float
-    votes: int
     way: str
     model: int
 
@@ -54,13 +53,13 @@ def judge(history: History, ballots: Ballots, alpha: float = ALPHA, first_share:
     """Of one voter's ballots in the order in which they were cast. `history` holds none of them (`History.without`)."""
     suspicion = attackers.suspect(history, ballots)
     if suspicion.flags(alpha * PROCESS_SHARE):
-        return Verdict("attackers", suspicion.peak, len(ballots), suspicion.way, suspicion.model)
+        return Verdict("attackers", suspicion.peak, suspicion.way, suspicion.model)
     for at, spent in looks(len(ballots), alpha * (1 - PROCESS_SHARE)):
         p, model = _at_look(history, ballots.take(slice(0, at)), first_share)
         for name, share in SPLIT.items():
             if p[name] < share * spent:
-                return Verdict(name, p[name], at, name, model if name == "residual" else -1)
-    return Verdict("", suspicion.peak, len(ballots), suspicion.way, suspicion.model)
+                return Verdict(name, p[name], name, model if name == "residual" else -1)
+    return Verdict("", suspicion.peak, suspicion.way, suspicion.model)
 
 
 def _at_look(history: History, ballots: Ballots, first_share: float) -> tuple[dict[str, float], int]:

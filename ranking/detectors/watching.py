@@ -121,7 +121,7 @@ def _voters(case: _Case) -> Iterator[Finding]:
     for code, rows in _subjects(votes.voter, votes.fresh, np.ones(len(votes), bool), case.rules.least):
         others = case.history.without(votes.ballots.take(rows[votes.counted[rows]]))
         ballots = votes.ballots.take(rows)
-        verdict = sequential.judge(others, _known(others, ballots, case.rules), case.rules.alpha, case.share)
+        verdict = sequential.judge(others, _judged(others, ballots, case.rules), case.rules.alpha, case.share)
         if verdict.flagged:
             yield _finding(verdict, rows, "voter", code)
 
@@ -133,7 +133,7 @@ def _groups(case: _Case) -> Iterator[Finding]:
             if len(np.unique(votes.voter[rows])) < 2:
                 continue
             others = case.history.without(votes.ballots.take(rows))
-            ballots = _known(others, votes.ballots.take(rows), case.rules)
+            ballots = _judged(others, votes.ballots.take(rows), case.rules)
             verdict = sequential.judge(others, ballots, case.rules.group_alpha, case.share)
             if verdict.flagged:
                 yield _finding(verdict, rows, kind, code)
@@ -147,7 +147,7 @@ def _swarms(case: _Case) -> Iterator[Finding]:
         ballots, regular = case.votes.ballots.take(rows), case.votes.ballots.take(~young & inside)
         others = case.history.without(ballots.then(regular))
         alpha = rules.swarm_alpha / len(rules.windows)
-        judged = (_known(others, ballots, rules), _known(others, regular, rules))
+        judged = (_judged(others, ballots, rules), _judged(others, regular, rules))
         _taken, campaigns = swarm.quarantine(others, *judged, alpha, rules.heterogeneity)
         for campaign in campaigns:
             its = rows[(ballots.a == campaign.model) | (ballots.b == campaign.model)]
@@ -165,10 +165,14 @@ def _caps(case: _Case) -> Iterator[Finding]:
             yield Finding("cap", capped[codes[capped] == code], kind, int(code), statistic=share)
 
 
-def _known(history: History, ballots: Ballots, rules: Rules) -> Ballots:
-    """Those between models that others have told enough about; a new model is nobody's campaign."""
+def told_enough(history: History, ballots: Ballots, rules: Rules) -> Bools:
+    """(N,) which ballots are between models that others have told enough about; a new model is nobody's campaign."""
     enough = history.battles.sum(axis=1) >= rules.known
-    return ballots.take(enough[ballots.a] & enough[ballots.b])
+    return np.asarray(enough[ballots.a] & enough[ballots.b])
+
+
+def _judged(history: History, ballots: Ballots, rules: Rules) -> Ballots:
+    return ballots.take(told_enough(history, ballots, rules))
 
 
 def _subjects(codes: Ints, fresh: Bools, among: Bools, least: int) -> Iterator[tuple[int, Ints]]:

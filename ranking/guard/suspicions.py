@@ -28,7 +28,9 @@ def raise_against(named: Suspicion, votes: Collection[UUID]) -> int:
     if not flagged:
         return 0
     suspicion = known or named
-    suspicion.way, suspicion.statistic, suspicion.updated_at = named.way, named.statistic, clock.now()
+    for name in ("way", "statistic", "fisher", "e_peak"):
+        setattr(suspicion, name, getattr(named, name))
+    suspicion.updated_at = clock.now()
     suspicion.vote_ids = [*suspicion.vote_ids, *flagged]
     suspicion.votes = len(suspicion.vote_ids)
     suspicion.save()

@@ -23,6 +23,7 @@ from ranking.models import Suspicion
 
 if TYPE_CHECKING:  # numpy: in the batch worker alone
     from ranking.detectors.watching import Finding, Rules
+    from ranking.guard.opinions import Opinions
     from ranking.guard.watch_rows import Seen
 
 log = logging.getLogger(__name__)
@@ -71,14 +72,15 @@ def rules() -> "Rules":
 
 def _examine(fresh: list[UUID]) -> int:
     from ranking.detectors import watching
-    from ranking.guard import watch_rows
+    from ranking.guard import opinions, watch_rows
 
-    moment = clock.now()
+    moment, bounds = clock.now(), rules()
     seen = watch_rows.look(moment, fresh)
-    found = watching.examine(seen.history, seen.votes, rules(), moment.timestamp(), seen.first_share)
+    found = watching.examine(seen.history, seen.votes, bounds, moment.timestamp(), seen.first_share)
     flagged = 0
     for finding in found:
-        if number := suspicions.raise_against(_suspicion(seen, finding), _votes(seen, finding)):
+        named = _suspicion(seen, finding, opinions.of(seen, finding, bounds))
+        if number := suspicions.raise_against(named, _votes(seen, finding)):
             log.info("%s: %d votes flagged", finding.detector, number)
             flagged += number
     return flagged
@@ -88,7 +90,7 @@ def _votes(seen: "Seen", finding: "Finding") -> list[UUID]:
     return [seen.rows[at].vote_id for at in finding.rows.tolist()]
 
 
-def _suspicion(seen: "Seen", finding: "Finding") -> Suspicion:
+def _suspicion(seen: "Seen", finding: "Finding", said: "Opinions") -> Suspicion:
     kind = finding.kind or Suspicion.Kind.VOTES
     return Suspicion(
         detector=finding.detector,
@@ -97,6 +99,8 @@ def _suspicion(seen: "Seen", finding: "Finding") -> Suspicion:
         way=finding.way,
         contestant_id=seen.models[finding.model] if finding.model >= 0 else None,
         statistic=finding.statistic,
+        fisher=said.fisher,
+        e_peak=said.e_peak,
         votes=0,
     )
 

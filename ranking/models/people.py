@@ -30,6 +30,18 @@ class Suspicion(models.Model):
     way = models.CharField(max_length=20, blank=True, help_text=_("What the votes look like."))
     contestant = models.ForeignKey("arena.Contestant", models.CASCADE, null=True, blank=True, related_name="+")
     statistic = models.FloatField(default=0.0, help_text=_("Of the detector: see docs/abuse.md."))
+    fisher = models.BooleanField(
+        _("Fisher's rule"),
+        null=True,
+        blank=True,
+        help_text=_("Would the paper's rule flag this voter? It decides nothing."),
+    )
+    e_peak = models.FloatField(
+        _("peak of the e-process"),
+        null=True,
+        blank=True,
+        help_text=_("log10; from p-values alone, which know no way to vote badly. It decides nothing."),
+    )
     votes = models.PositiveIntegerField(help_text=_("Votes that were taken out."))
     vote_ids = ArrayField(models.UUIDField(), default=list, editable=False)
     created_at = models.DateTimeField(default=now)

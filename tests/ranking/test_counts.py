@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from arena.clock import now
 from arena.models import Contestant, VoteEvent
 from ranking import counts
 from ranking.models import PairCount
@@ -54,6 +56,7 @@ def test_unranked_votes_are_not_counted_and_their_void_takes_nothing_away() -> N
     a, b = rows.contestants(2)
     unranked, counted = rows.cast(a, b, "a", ranked=False), rows.cast(a, b, "a")
     counts.absorb()
+    assert PairCount.objects.get().count == 1
     rows.follow(unranked, "void")
     counts.absorb()
     assert PairCount.objects.get().count == 1
@@ -61,6 +64,18 @@ def test_unranked_votes_are_not_counted_and_their_void_takes_nothing_away() -> N
     counts.absorb()
     assert PairCount.objects.get().count == 0
     assert PairCount.objects.get().inverse_p == 0.0
+
+
+@pytest.mark.django_db
+def test_a_cell_without_battles_holds_no_rounding() -> None:
+    a, b = rows.contestants(2)
+    casts = [rows.cast(a, b, "a", probability=p) for p in (0.1, 0.3, 0.7)]
+    counts.absorb()
+    for cast in casts:  # in floats these sums less their parts are 7e-16 and 8e-15
+        rows.follow(cast, "void")
+        counts.absorb()
+    cell = PairCount.objects.get()
+    assert (cell.count, cell.inverse_p, cell.inverse_p2) == (0, 0.0, 0.0)
 
 
 @pytest.mark.django_db
@@ -108,6 +123,16 @@ def test_of_flags_and_unflags_the_latest_counts_and_a_void_is_final() -> None:
         rows.follow(cast, kind, reason="test")
         counts.absorb()
         assert (sum(rows.stored("live").values()), sum(rows.stored_by_judge("live").values())) == (expected,) * 2
+
+
+@pytest.mark.django_db
+def test_later_is_what_was_created_later_whatever_the_ids() -> None:
+    a, b = rows.contestants(2)
+    cast, moment = rows.cast(a, b, "a"), now()
+    for seconds, categories in ((2, ["code"]), (1, ["math"])):  # ids rise as rows are made
+        rows.follow(cast, "recategorise", categories=categories, created_at=moment + timedelta(seconds=seconds))
+    counts.absorb()
+    assert {key[1] for key in rows.stored("live")} == {"", "code"}
 
 
 @pytest.mark.django_db

@@ -118,6 +118,20 @@ def test_the_rows_go_when_the_last_vote_has_gone_for_everybody(settings: object)
     assert not PairWeight.objects.exists()
 
 
+def test_the_weight_is_that_of_all_public_votes_each_once() -> None:
+    low, high = sorted(factories.ring(2), key=lambda c: c.id)
+    rows.ballot(low, high, 6, 1)
+    excluded = [rows.cast(low, high, "a", categories=["code"]) for _ in range(2)]
+    fitting.refit()
+    variance = 8.5 / 10 - (8.5 / 10) ** 2  # 8 wins of 9 votes, and a virtual battle that was half won
+    expected = (variance / 10) ** 0.5 - (variance / 11) ** 0.5
+    assert PairWeight.objects.get().weight == pytest.approx(expected)
+    for one in excluded:
+        rows.follow(one, "flag")
+    fitting.refit()
+    assert PairWeight.objects.get().weight == pytest.approx(expected), "exclusions that are not public change nothing"
+
+
 def _array(values: list[float]):
     import numpy
 

@@ -23,6 +23,12 @@ def test_the_calibrator_is_one() -> None:
     assert evalue.process(np.array([0.25, 1.0])) == pytest.approx([0.0, np.log(0.5)])
 
 
+def test_the_peak_counts_and_not_the_end() -> None:
+    p = np.array([0.0025, 0.25, 1.0])  # e = 10, 1, 1/2
+    assert evalue.peak(p) == pytest.approx(1.0) and evalue.flags(p, 0.11) and not evalue.flags(p, 0.09)
+    assert evalue.peak(np.array([1.0])) == evalue.peak(np.empty(0)) == 0.0 and not evalue.flags(np.empty(0))
+
+
 def test_p_values_of_honest_votes_are_uniform_ties_included() -> None:
     world = World.of(3)
     ballots = world.voter("honest", 6000)

@@ -65,13 +65,26 @@ def test_memory_is_bounded_by_working_in_chunks(monkeypatch: pytest.MonkeyPatch)
     assert sizes == [7] * 7 + [1] and made.thetas.shape == (50, 6) and np.isfinite(made.thetas).all()
 
 
-def test_a_replicate_without_an_estimate_gets_half_a_virtual_battle_per_pair() -> None:
+def test_percentiles_leave_out_half_of_the_rest_at_each_end() -> None:
+    lower, upper = bootstrap.percentiles(np.arange(1001.0)[:, None])
+    assert (lower[0], upper[0]) == pytest.approx((25, 975))
+    lower, upper = bootstrap.percentiles(np.arange(1001.0)[:, None], confidence=0.9)
+    assert (lower[0], upper[0]) == pytest.approx((50, 950))
+
+
+def test_a_replicate_without_an_estimate_gets_half_a_virtual_battle_per_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     """One loss in ten: about a third of the resamples lose it. The bound is then log(10.25 / 0.25) apart, not infinite."""
     pairs = pairs_of(np.array([[0.0, 9.0], [1.0, 0.0]]))
     made = bootstrap.multinomial(pairs, fit(pairs).theta, 1, 1000)
     assert 250 < made.helped < 450
     assert np.isfinite(made.thetas).all()
     assert np.ptp(made.thetas, axis=1).max() == pytest.approx(np.log(10.25 / 0.25), abs=1e-6)
+    assert made.by_newton == 0, "the virtual battle is known to the common iteration, too"
+    monkeypatch.setattr(chord, "ROUNDS", 1)
+    monkeypatch.setattr(chord, "NEWTON_STEPS", 0)
+    alone = bootstrap.multinomial(pairs, fit(pairs).theta, 1, 1000)
+    assert alone.by_newton > made.helped and alone.helped == made.helped
+    assert np.abs(alone.thetas - made.thetas).max() < 1e-8
 
 
 def test_a_board_that_hangs_by_wins_in_a_ring_is_resampled_too() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ranking.estimators import bradley_terry as bt
 from ranking.estimators.bradley_terry import Prior
-from ranking.estimators.tally import Pairs, Tally
+from ranking.estimators.tally import Outcome, Pairs, Tally
 from tests.ranking.estimators.simulated import pairs_of
 
 
@@ -114,6 +114,13 @@ def test_a_long_chain_of_lopsided_pairs_takes_as_many_steps_as_one_pair(odds: fl
     exact = -np.log(odds) * np.arange(size)
     np.testing.assert_allclose(found.theta, exact - exact.mean(), atol=1e-9)
     assert found.iterations <= bt.fit(Pairs.of_points(points[:2, :2])).iterations + 2
+    finest = bt.fit(Pairs.of_points(points), tolerance=1e-15).theta  # of thousands of logits no float holds 1e-15
+    np.testing.assert_allclose(finest, exact - exact.mean(), atol=1e-9)
+
+
+def test_chances_beyond_what_floats_hold_stay_chances() -> None:
+    p, q = bt.chances(np.array([0, 1]), np.array([1, 0]), np.array([900.0, -900.0]))
+    assert p.tolist() == [1.0, q[0]] and q.tolist() == [p[1], 1.0] and 0 < q[0] < 1e-300
 
 
 def test_the_scale_is_400_points_for_odds_of_ten_to_one() -> None:
@@ -195,3 +202,8 @@ def test_ties_are_half_a_win_each() -> None:
     wins, ties = np.array([[0.0, 6.0], [2.0, 0.0]]), np.array([[0.0, 4.0], [4.0, 0.0]])
     theta = bt.fit(pairs_of(wins, ties)).theta
     assert theta[0] - theta[1] == pytest.approx(np.log(8 / 4), abs=1e-10)
+    bad = Tally.of_battles(
+        "ab", [0] * 5, [1] * 5, [Outcome.FIRST] * 2 + [Outcome.TIE, Outcome.BOTH_BAD, Outcome.BOTH_BAD]
+    )
+    theta = bt.fit(bad.pairs()).theta
+    assert theta[0] - theta[1] == pytest.approx(np.log(3.5 / 1.5), abs=1e-10), "and so is both bad"

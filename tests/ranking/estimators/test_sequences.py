@@ -6,7 +6,7 @@ import pytest
 from ranking.estimators import sandwich, sequences
 from ranking.estimators.bradley_terry import fit
 from ranking.estimators.sandwich import Covariance
-from ranking.method import SEQUENCE_START
+from ranking.method import SEQUENCE_PLANNED, SEQUENCE_START
 from tests.ranking.estimators.simulated import half_win, tally_of
 
 ALPHA = 0.05
@@ -94,6 +94,9 @@ def test_a_leader_is_named_with_its_closest_rival_and_needs_votes() -> None:
     theta, covariance = np.array([0.0, 2.0, 1.7]), Covariance(np.diag([0.01, 0.01, 0.01]))
     leader = sequences.leader(theta, covariance, np.full(3, 5000.0))
     assert leader is not None and (leader.model, leader.runner_up, leader.confirmed) == (1, 2, False)
+    alpha, votes, rho2 = ALPHA / 2, 7500, sequences.rho_squared(SEQUENCE_PLANNED, ALPHA)  # one-sided, K - 1 = 2 rivals
+    boundary = (1 + 1 / (votes * rho2)) * 2 * np.log((1 + np.sqrt(votes * rho2 + 1) / alpha) / 2)
+    assert leader.margin == pytest.approx(0.3 - np.sqrt(0.02 * boundary), abs=1e-12)
     certain = sequences.leader(theta, Covariance(covariance.matrix / 100), np.full(3, 5000.0))
     assert certain is not None and certain.confirmed and 0 < certain.margin < 0.3
     early = sequences.leader(theta, Covariance(covariance.matrix / 100), np.array([5000.0, 5000, SEQUENCE_START - 1]))

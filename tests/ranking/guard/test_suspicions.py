@@ -14,7 +14,7 @@ from ranking import counts
 from ranking.guard import suspicions, watch
 from ranking.models import Suspicion
 from tests.ranking import rows
-from tests.ranking.crowds import Town, flagged, visitors
+from tests.ranking.crowds import Said, Town, flagged, visitors
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +52,25 @@ def test_whoever_was_let_go_is_not_caught_by_another_test(town: Town, queued: li
     assert suspicions.raise_against(capped, [more[0].pk]) == 1, "a cap says nothing about honesty"
 
 
+def test_two_published_rules_say_what_they_think_and_decide_nothing(
+    town: Town, queued: list[str], settings: Any
+) -> None:
+    rigger, flood = visitors(2)
+    town.cast(town.votes(rigger, 60, target=5))
+    settings.INFLUENCE_LEAST, settings.INFLUENCE_SHARE = 20, 0.0001
+    town.cast([Said(0, 1 + n % 5, town.honest(0, 1 + n % 5), flood) for n in range(30)])
+    watch.run()
+    tested, capped = Suspicion.objects.get(detector="attackers"), Suspicion.objects.get(detector="cap")
+    assert tested.fisher is False, "published as it is, it sees hardly anybody"
+    assert tested.e_peak is not None and tested.e_peak > 2
+    assert (capped.fisher, capped.e_peak) == (None, None), "a bound is no test of honesty"
+    said = tested.e_peak
+    town.cast(town.votes(rigger, 10, target=5))
+    watch.run()
+    tested.refresh_from_db()
+    assert tested.e_peak is not None and tested.e_peak > said, "told anew with each vote, with the same draws"
+
+
 def test_which_prefix_it_was_is_forgotten_in_time(town: Town, queued: list[str], settings: Any) -> None:
     town.cast([one for person in visitors(40) for one in town.votes(person, 1, target=5, group="k-farm")])
     watch.run()
@@ -76,6 +95,7 @@ def test_staff_sees_who_what_how_much_and_the_battles(town: Town, queued: list[s
         assert words in listed
     page = client.get(reverse("admin:ranking_suspicion_change", args=[found.pk])).content.decode()
     assert all(reverse("admin:arena_battle_change", args=[vote.battle_id]) in page for vote in votes)
+    assert "Fisher" in page and "Peak of the e-process" in page
     back = {"action": "clear", "_selected_action": [str(found.pk)]}
     said = client.post(reverse("admin:ranking_suspicion_changelist"), back, follow=True).content.decode()
     assert "30 votes count again." in said and flagged() == set()
