@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ranking.estimators.tally import Tally
 
 COLUMNS = ("rank", "rank_worst", "model", "rating", "lower", "upper", "votes", "standing")
+PRIORS = ("virtual_opponent", "half_battle", "firth")
 TIES = ("half-win", "drop", "davidson", "rao-kupper", "grounded-rao-kupper")
 WRONG = 2  # exit code
 UNTIMED = 2**62  # after all others, as an import takes them
@@ -91,14 +92,12 @@ def main(arguments: Sequence[str], out: TextIO | None = None, err: TextIO | None
         if votes.unvoted:
             err.write(f"{options.file}: {votes.unvoted} rows are of conversations that nobody voted on\n")
         if options.json:
-            if options.ties != TIES[0]:
-                raise Unusable("--json is the board, in which a tie is half a win: leave --ties out")
+            if options.ties != TIES[0] or options.prior:
+                raise Unusable("--json is the board, in which a tie is half a win: leave --ties and --prior out")
             json.dump(_board(votes, options), out, indent=1)
             out.write("\n")
         else:
-            whole = options.ties == TIES[0]
-            lines = _board(votes, options)["models"] if whole else _by_law(votes, options.ties)
-            (_as_csv if options.csv else _as_table)(lines, out)
+            (_as_csv if options.csv else _as_table)(_lines(votes, options), out)
         out.flush()  # a full disk or a reader that is gone is told here
     except (BadFile, Unusable, OSError, ArithmeticError) as error:  # the last: no fit, as of counts beyond all floats
         err.write(f"{options.file}: {_one_line(error)}\n")
@@ -122,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--category", default="", help="only votes of this category")
     parser.add_argument(
         "--ties", choices=TIES, default=TIES[0], help="what a tie is; intervals of the others: sandwich"
+    )
+    parser.add_argument(
+        "--prior",
+        choices=PRIORS,
+        help="a figure for models that have none, too, under this prior; no intervals, no ranks",
     )
     parser.add_argument("--replicates", type=_positive, default=method.REPLICATES, help="of the bootstrap (half-win)")
     parser.add_argument("--seed", type=_whole, default=0, help="of the bootstrap")
@@ -156,6 +160,14 @@ def read(path: Path, format: str = "auto", category: str = "") -> Votes:
         there = f"; there are: {', '.join(sorted(others)) or 'none'}" if category else ""
         raise Unusable(f"no vote counts in the category {category!r}{there}" if category else "no vote counts")
     return votes
+
+
+def _lines(votes: Votes, options: argparse.Namespace) -> Lines:
+    if options.prior:
+        if options.ties != TIES[0]:
+            raise Unusable("--prior is for half-win: leave --ties out")
+        return _by_prior(votes, options.prior)
+    return _board(votes, options)["models"] if options.ties == TIES[0] else _by_law(votes, options.ties)
 
 
 def _board(votes: Votes, options: argparse.Namespace) -> dict[str, Any]:
@@ -215,6 +227,34 @@ def _by_law(votes: Votes, name: str) -> Lines:
     return sorted(lines, key=lambda line: (line["rank"] is None, line["rank"], -(line["rating"] or 0), line["model"]))
 
 
+def _by_prior(votes: Votes, name: str) -> Lines:
+    """Ratings of all models under a named weak prior, best first; `standing` says what each could be without, and the prior."""
+    import numpy as np
+
+    from ranking.estimators import bradley_terry, priors
+    from ranking.estimators.connectivity import ranked_group
+
+    tally = votes.tally()
+    pairs = tally.pairs()
+    if name in list(bradley_terry.Prior):
+        theta = bradley_terry.fit(pairs, prior=bradley_terry.Prior(name)).theta
+    else:
+        theta = priors.fit(pairs, priors.Weak(name)).theta
+    battles = np.bincount(np.concatenate([tally.first, tally.second]), np.tile(tally.count, 2), tally.size)
+    rows = zip(tally.models, bradley_terry.to_rating(theta), battles, ranked_group(pairs).standing, strict=True)
+    nothing = dict.fromkeys(COLUMNS)
+    return [
+        {
+            **nothing,
+            "model": model,
+            "rating": float(rating),
+            "votes": int(number),
+            "standing": f"{standing}; prior {name}",
+        }
+        for model, rating, number, standing in sorted(rows, key=lambda row: (-row[1], row[0]))
+    ]
+
+
 def _as_csv(lines: Lines, out: TextIO) -> None:
     writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -237,7 +277,8 @@ def _padded(text: str, width: int, left: bool) -> str:
 
 def _shown(line: dict[str, Any]) -> tuple[str, str, str, str, str]:
     if line["rank"] is None:
-        return "-", line["model"], "-", line["standing"], f"{line['votes']}"
+        rating = "-" if line["rating"] is None else f"{line['rating']:.1f}"
+        return "-", line["model"], rating, line["standing"], f"{line['votes']}"
     places = f"{line['rank']}" if line["rank"] == line["rank_worst"] else f"{line['rank']}-{line['rank_worst']}"
     interval = f"{line['lower']:.1f} to {line['upper']:.1f}"
     return places, line["model"], f"{line['rating']:.1f}", interval, f"{line['votes']}"

@@ -13,7 +13,7 @@ import pytest
 from ranking import command_line
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
-from ranking.estimators import bradley_terry, sandwich
+from ranking.estimators import bradley_terry, priors, sandwich
 from ranking.estimators.bradley_terry import PER_LOGIT, fit
 from ranking.estimators.judges import JudgeCell, JudgeTally
 from ranking.estimators.tally import Cell, Tally
@@ -99,6 +99,29 @@ def test_csv_has_the_figures_of_the_json(path: Path) -> None:
     assert found[3]["rating"] == ""
 
 
+@pytest.mark.parametrize("prior", command_line.PRIORS)
+def test_a_named_prior_gives_every_model_a_figure_and_says_so(path: Path, prior: str) -> None:
+    """Model four has lost all its battles: without a prior it has no rating."""
+    found = {row["model"]: row for row in csv.DictReader(StringIO(told(path, "--csv", "--prior", prior)[1]))}
+    assert (
+        found["four"]["standing"] == f"winless; prior {prior}" and found["one"]["standing"] == f"ranked; prior {prior}"
+    )
+    assert {row["rank"] + row["lower"] + row["upper"] for row in found.values()} == {""}, "no claim is made of these"
+    ratings = {name: float(row["rating"]) for name, row in found.items()}
+    assert list(found)[-1] == "four" and ratings["one"] > ratings["two"] > ratings["four"] > 0
+    assert sum(ratings.values()) == pytest.approx(4000)
+    assert [line.split()[0] for line in told(path, "--prior", prior)[1].splitlines()[1:]] == ["-"] * 4
+
+
+def test_priors_are_all_there_are_and_go_with_nothing_else(path: Path) -> None:
+    assert set(command_line.PRIORS) == {*bradley_terry.Prior, *priors.Weak}
+    assert told(path, "--prior", "firth", "--ties", "davidson")[0::2] == (
+        2, f"{path}: --prior is for half-win: leave --ties out\n",
+    )  # fmt: skip
+    code, out, err = told(path, "--prior", "firth", "--json")
+    assert (code, out) == (2, "") and "leave --ties and --prior out" in err
+
+
 def test_a_category_is_ranked_by_its_votes_alone(path: Path) -> None:
     code, out, _err = told(path, "--category", "code", "--csv")
     assert code == 0
@@ -147,7 +170,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(text: str, said: str, tmp_pat
 
 def test_asking_for_what_cannot_be_done(path: Path, tmp_path: Path) -> None:
     assert told(tmp_path / "none.csv")[0] == 2
-    assert "leave --ties out" in told(path, "--json", "--ties", "drop")[2]
+    assert "leave --ties and --prior out" in told(path, "--json", "--ties", "drop")[2]
     no_ties = written(tmp_path, "n.csv", "model_a,model_b,winner\n" + "a,b,model_a\na,b,model_b\n" * 3)
     code, _out, err = told(no_ties, "--ties", "davidson")
     assert code == 2 and "Davidson" in err

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import xlogy
 from statsmodels.miscmodels.ordinal_model import OrderedModel
 
-from ranking.estimators import bradley_terry, outcomes
+from ranking.estimators import bradley_terry, outcomes, sandwich
 from ranking.estimators.davidson import DAVIDSON
 from ranking.estimators.grounded_rao_kupper import GROUNDED_RAO_KUPPER
 from ranking.estimators.half_win import DROP, HALF_WIN
@@ -175,6 +175,17 @@ def test_rao_kupper_is_an_ordered_logit() -> None:
     fitted = outcomes.fit(RAO_KUPPER, tally)
     assert np.allclose(fitted.theta, theta - theta.mean(), atol=1e-5)
     assert fitted.tie == pytest.approx(-params[3], abs=1e-5)
+
+
+def test_a_reweighted_fit_and_its_sandwich_are_those_of_the_board() -> None:
+    """Equation 7: H takes sums of 1 / P, the scores' covariance sums of 1 / P^2."""
+    rng = np.random.default_rng(17)
+    a, b = rng.integers(0, 3, 600), rng.integers(3, 6, 600)
+    tally = Tally.of_battles("abcdef", a, b, rng.integers(0, 4, 600), rng.uniform(0.02, 0.5, 600))
+    fitted = outcomes.fit(HALF_WIN, tally, reweighted=True)
+    theta = bradley_terry.fit(tally.pairs(reweighted=True)).theta
+    assert np.allclose(fitted.theta, theta, atol=1e-9)
+    assert np.allclose(fitted.sandwich, sandwich.battle(tally, theta, reweighted=True).matrix, atol=1e-12)
 
 
 def test_the_sandwich_of_half_win_is_that_of_statsmodels() -> None:
