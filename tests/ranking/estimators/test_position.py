@@ -96,8 +96,8 @@ def test_pairs_that_always_have_one_order_are_refused_when_the_models_explain_it
 
 
 def test_share_shown_first_counts_sides_not_results() -> None:
-    tally = Tally.of_battles("abcd", [0, 0, 1, 2], [1, 2, 0, 1], [0, 1, 2, 3])
-    assert position.share_first(tally)[:3].tolist() == pytest.approx([2 / 3, 1 / 3, 1 / 2])
+    tally = Tally.of_battles("abcd", [0, 0, 0, 1, 2], [1, 1, 2, 0, 1], [0, 0, 1, 2, 3])
+    assert position.share_first(tally)[:3].tolist() == pytest.approx([3 / 4, 1 / 4, 1 / 2])
     assert np.isnan(position.share_first(tally)[3])
     none_decided = Tally.of_battles("ab", [0, 1], [1, 0], [2, 2])
     assert position.share_first(none_decided).tolist() == [0.5, 0.5]

@@ -31,6 +31,7 @@ def test_staff_can_take_it_back_and_no_rule_asks_again(
     assert rows.stored("live") != before
     with django_capture_on_commit_callbacks(execute=True):
         assert suspicions.clear(Suspicion.objects.get(), ada) == 40
+    assert queued == ["ranking.tasks.refit"]
     assert suspicions.clear(Suspicion.objects.get(), ada) == 0
     counts.absorb()
     assert rows.stored("live") == before, "the counts are as if nothing had been flagged"

@@ -138,6 +138,19 @@ def test_one_persons_part_in_a_model_is_capped(town: Town, queued: list[str], se
     assert set(VoteEvent.objects.filter(kind="flag").values_list("reason", flat=True)) == {"cap"}
 
 
+def test_every_bound_of_the_rules_is_a_setting(settings: Any) -> None:
+    names = {
+        "alpha": "SUSPICION_ALPHA", "group_alpha": "SUSPICION_GROUP_ALPHA", "swarm_alpha": "SUSPICION_SWARM_ALPHA",
+        "heterogeneity": "SUSPICION_HETEROGENEITY", "young": "SUSPICION_YOUNG", "history": "SUSPICION_HISTORY",
+        "duplicates": "DUPLICATE_VOTES", "share": "INFLUENCE_SHARE", "prefix_share": "INFLUENCE_PREFIX_SHARE",
+        "share_least": "INFLUENCE_LEAST",
+    }  # fmt: skip
+    for number, name in enumerate(names.values()):
+        setattr(settings, name, 1000 + number)
+    rules = watch.rules()
+    assert [getattr(rules, field) for field in names] == list(range(1000, 1010))
+
+
 def test_nobody_is_judged_by_a_history_of_nothing(queued: list[str]) -> None:
     town = Town.of(size=3, past=400)  # 800 battles each
     [rigger] = visitors(1)
