@@ -24,7 +24,8 @@ class RatingRound(models.Model):
     """A random sample of voted battles that named experts judge blind.
 
     The order of the sample is that of a hash of `seed` and the battle's id, so it does not depend on who won or when; `reached`
-    is the last hash that was looked at. Battles are drawn as raters ask for them.
+    is the last hash that was looked at, after which the search goes on, from the start again behind the end. Battles are drawn as
+    raters ask for them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -1,7 +1,8 @@
 """Which battle a rater is shown next: a random sample of voted battles, drawn while raters ask, each let through the gate.
 
-The sample's order is that of md5(battle id, seed). A battle that the gate keeps in is passed over for good when it is drawn, and
-for now when it was drawn before: what a rater sees has passed the gate in the same request.
+The sample's order is that of md5(battle id, seed), read in a circle: a battle that the gate keeps in is passed over, and asked of
+it again in the next turn, so that what passes moderation later, or is voted on later, can still be drawn. What a rater sees has
+passed the gate in the same request.
 """
 
 from dataclasses import dataclass
@@ -68,7 +69,9 @@ def _extend(round: RatingRound) -> list[RatingItem]:
     missing = locked.wanted - locked.items.count()
     if missing <= 0:
         return []
-    stretch = list(_candidates(locked)[: settings.RATING_LOOKS])
+    looks = settings.RATING_LOOKS
+    stretch = list(_candidates(locked, key__gt=locked.reached)[:looks])
+    stretch += list(_candidates(locked, key__lte=locked.reached)[: looks - len(stretch)])
     decisions = gate.admit([pk for pk, _key in stretch])
     passing = {one.battle_id for one in decisions if one.reason == ADMITTED}
     chosen = [(pk, key) for pk, key in stretch if pk in passing][:missing]
@@ -81,10 +84,11 @@ def _extend(round: RatingRound) -> list[RatingItem]:
     return RatingItem.objects.bulk_create(made)
 
 
-def _candidates(round: RatingRound) -> QuerySet[Battle, tuple[UUID, str]]:
-    """(id, key) of live battles with a vote that counts, after the last key that was looked at."""
+def _candidates(round: RatingRound, **bound: str) -> QuerySet[Battle, tuple[UUID, str]]:
+    """(id, key) of live battles with a vote that counts, without those of the round, in its order."""
     casts = VoteEvent.objects.filter(vote__battle=OuterRef("pk"), kind=EventKind.CAST, ranked=True)
     key = MD5(Concat(Cast("pk", CharField()), Value(f" {round.seed}")))
     voted = Battle.objects.filter(Exists(casts), origin=Origin.LIVE, state=BattleState.VOTED)
-    rows = voted.annotate(key=key).filter(key__gt=round.reached)
+    drawn = RatingItem.objects.filter(round=round, battle=OuterRef("pk"))
+    rows = voted.annotate(key=key).filter(**bound).exclude(Exists(drawn))
     return rows.order_by("key").values_list("pk", F("key"))

@@ -52,7 +52,7 @@ def label(request: HttpRequest, round: RatingRound, item: UUID) -> HttpResponse:
         labelling.label(round, item, request.user, request.POST.get("choice", ""))  # type: ignore[arg-type]
     except Refused as refusal:
         return _page(request, round, refusal)
-    messages.success(request, _("Stored. This is the next one."))
+    messages.success(request, _("Stored."))
     return SeeOther(reverse("rate_round", args=[round.pk]))
 
 

@@ -187,7 +187,7 @@ class Cycles(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StyleTerm(Part):
-    """One covariate's coefficient in logits per standard deviation, with 95 % bounds."""
+    """One covariate's coefficient in logits per root mean square of the difference, with 95 % bounds."""
 
     name: str
     coefficient: float

@@ -86,7 +86,7 @@ def fit(key: Key) -> BoardSnapshot | None:
         if key.imported and reading.marker(key) != mark:
             return None
         snapshot = store(key, read, board, marker=mark)
-    log.info("fitted the %s board: %d votes, %d models", key, snapshot.votes, len(board["models"]))
+    log.info("fitted %s: %d votes, %d models", key, snapshot.votes, len(board["models"]))
     return snapshot
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext_noop
 from ninja import Query, Router, Schema
+from ninja.errors import ValidationError
 
 from arena.problems import documented
 from ranking.board import board_format
@@ -23,6 +24,7 @@ ORIGIN = Query(
 )
 CATEGORY = Query("", max_length=40, description=gettext_noop("By default every vote."))
 STYLE = Query("off", description=gettext_noop("on: the board with the effect of style taken out."))
+NO_BOARD = "There is no such board. /api/v1/leaderboard/boards lists those that have been published."
 SERIES_MOST, POINTS_MOST, PAIRS_MOST = 10, 1000, 200
 
 
@@ -160,6 +162,8 @@ def over_time(
     limit: int = Query(100, ge=1, le=POINTS_MOST, description=gettext_noop("Newest publications of the range.")),
 ) -> dict[str, Any]:
     """Each model's rating, interval, rank and votes on each published board; older days keep their last board alone."""
+    if since and until and since > until:
+        raise ValidationError([{"loc": ["since"], "msg": "is after until"}])
     board = _board(Asked(origin, category, style))
     rows = _rows(board, model)
     points = history.series(board.key, [row.key for row in rows], limit, since, until)
@@ -198,7 +202,7 @@ def _board(asked: Asked) -> Board:
     if board is None and asked == Asked():
         raise Http404("No board has been published yet.")
     if board is None:
-        raise Http404("There is no such board. /api/v1/leaderboard/boards lists those that have been published.")
+        raise Http404(NO_BOARD)
     return board
 
 

@@ -42,11 +42,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Another page of the same board."""
+    """Another page of the same board; `missed`: of the nearest one, because the one asked for does not exist."""
 
     board: Board
     chooser: Chooser
     html: SafeString
+    missed: bool = False
 
 
 def figures(listing: Listing) -> Figures | None:
@@ -56,8 +57,8 @@ def figures(listing: Listing) -> Figures | None:
 
 
 def _nearest(asked: Asked) -> tuple[Shown | None, Asked]:
-    """What is shown of the board asked for; where there is none, of that category without style control, or of all prompts."""
-    for other in (asked, replace(asked, style=OFF), replace(asked, style=OFF, category=OVERALL)):
+    """What is shown of the board asked for, or the nearest one: without style control, of all prompts, the site's own."""
+    for other in (asked, replace(asked, style=OFF), replace(asked, style=OFF, category=OVERALL), Asked()):
         if state := published.shown(other):
             return state, other
     return None, asked
@@ -79,8 +80,9 @@ def _figures(state: Shown, wanted: Listing, language: str | None) -> Figures | N
 
 
 def plots(asked: Asked) -> Page | None:
-    state, asked = _nearest(asked)
-    return _plots(state, asked, get_language()) if state else None
+    state, nearest = _nearest(asked)
+    page = _plots(state, nearest, get_language()) if state else None
+    return replace(page, missed=nearest != asked) if page else None
 
 
 @lru_cache(maxsize=KEPT_PLOTS)
@@ -95,8 +97,9 @@ def _plots(state: Shown, asked: Asked, language: str | None) -> Page | None:
 def sampling(origin: str) -> Page | None:
     """The ledger of an origin, whatever the category."""
     asked = Asked(origin=origin[:60])
-    state = published.shown(asked)
-    return _sampling(state, asked, get_language()) if state else None
+    state, nearest = _nearest(asked)
+    page = _sampling(state, nearest, get_language()) if state else None
+    return replace(page, missed=nearest != asked) if page else None
 
 
 @lru_cache(maxsize=KEPT_PLOTS)

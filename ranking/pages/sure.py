@@ -103,7 +103,10 @@ def neighbours(board: Board) -> Sentence | None:
     if not told["k"]:
         text = _("Of %(n)s pairs of neighbours on the board, none is told apart: their order may be chance.")
     elif told["k"] == told["n"]:
-        text = _("All %(n)s pairs of neighbours on the board are told apart.")
+        text = _(
+            "All %(n)s pairs of neighbours on the board are told apart when compared directly, which sees more than two bars "
+            "side by side."
+        )
     else:
         text = ngettext(
             "Of %(n)s pairs of neighbours on the board, %(k)s is told apart; the order of the others may be chance.",
@@ -126,8 +129,8 @@ def certificate(board: Board) -> Sentence | None:
     told = {"n": _number(found.votes), "share": _percent_fine(found.share)}
     told |= {"leader": _named(board, found.leader), "other": _named(board, found.runner_up)}
     text = ngettext(
-        "Without %(n)s certain vote (%(share)s of all), %(other)s would be ahead of %(leader)s.",
-        "Without %(n)s certain votes (%(share)s of all), %(other)s would be ahead of %(leader)s.",
+        "Leaving out a single vote (%(share)s of all), if it is the right one, puts %(other)s ahead of %(leader)s.",
+        "Leaving out %(n)s votes (%(share)s of all), if they are the right ones, puts %(other)s ahead of %(leader)s.",
         found.votes,
     )
     return Sentence("certificate", text % told, warns=found.share < 0.01)
@@ -146,9 +149,16 @@ def claim_of_first(board: Board) -> Sentence | None:
         return None
     told = {"name": _named(board, sure.leader), "other": _named(board, sure.runner_up)}
     if sure.confirmed:
-        text = _("That %(name)s is first is confirmed by a bound that holds however often one looks.")
+        text = _(
+            "The lead of %(name)s is confirmed, even by a test that allows for looking at the board again and again."
+        )
     else:
-        text = _("A bound that holds however often one looks does not yet tell %(name)s from %(other)s.")
+        text = _(
+            "The lead is not confirmed: a test that allows for looking at the board again and again "
+            "does not yet tell %(name)s from %(other)s."
+        )
+    if board.key.imported:  # its votes came all at once: the day would be that of the import
+        return Sentence("sequence", text % told)
     since = _("%(name)s has been ahead since %(since)s.") % (told | {"since": _day(sure.since)})
     return Sentence("sequence", f"{text % told} {since}")
 
@@ -177,15 +187,21 @@ def position(board: Board) -> Sentence | None:
     if found is None:
         return None
     told = {"share": f"{_number(found.share * 100, 1)} %"}
-    if found.lower <= 0.5 <= found.upper:
+    matters = not found.lower <= 0.5 <= found.upper
+    if not matters:
         text = _(
             "The side does not matter measurably: of two equal models, the one shown first gets %(share)s of the points."
+        )
+    elif board.key.imported:
+        text = _(
+            "The side matters: of two equal models, the one shown first gets %(share)s of the points. "
+            "How sides were drawn for imported votes is not known."
         )
     else:
         text = _(
             "The side matters: of two equal models, the one shown first gets %(share)s of the points. Sides are drawn by lot."
         )
-    return Sentence("position", text % told)
+    return Sentence("position", text % told, warns=matters and board.key.imported)
 
 
 def drift(board: Board) -> Sentence | None:
@@ -211,14 +227,17 @@ def cycles(board: Board) -> Sentence | None:
     found = board.figures.cycles
     if found is None:
         return None
-    told = {"k": found.observed, "n": found.triads, "m": _number(found.expected, 1), "p": _p(found.p)}
+    told = {"k": _number(found.observed), "n": _number(found.triads), "p": _p(found.p)}
+    told["m"] = _number(found.expected, 1 if found.expected < 10 else 0)
     if found.p < FLAG_P:
         text = _(
-            "More models beat each other in a circle than one scale allows: %(k)s of %(n)s triples, %(m)s expected (p %(p)s)."
+            "More circles (A beats B, B beats C, C beats A) than chance makes: %(k)s of %(n)s triples of models, about %(m)s "
+            "expected (p %(p)s). One number per model does not tell everything."
         )
     else:
         text = _(
-            "One scale is enough: %(k)s of %(n)s triples of models beat each other in a circle, %(m)s expected (p %(p)s)."
+            "No sign of more circles (A beats B, B beats C, C beats A) than chance makes: %(k)s of %(n)s triples of models, "
+            "about %(m)s expected (p %(p)s)."
         )
     return Sentence("cycles", text % told, warns=found.p < FLAG_P)
 

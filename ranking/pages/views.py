@@ -13,11 +13,13 @@ from django.views.decorators.http import conditional_page, require_POST, require
 from arena import staff
 from arena.models import Contestant
 from arena.operations import access
+from arena.problems import problem
 from ranking import agreement, demo, method
 from ranking.fits import history
 from ranking.fits.boards import Asked
 from ranking.pages import cards, downloads, ledger_page, planner, planner_page, published, quality_page, rendered
 from ranking.pages import methodology as method_page
+from ranking.pages.api import NO_BOARD
 from ranking.pages.listing import Listing
 from ranking.pages.plots import history as ratings
 from ranking.pages.plots import intervals
@@ -75,8 +77,10 @@ def sampling_csv(request: HttpRequest) -> HttpResponse:
 @require_safe
 def download(request: HttpRequest, ending: str) -> HttpResponse:
     board = published.current(Asked.of(request.GET))
-    if board is None or ending not in downloads.FORMATS:
+    if ending not in downloads.FORMATS:
         raise Http404
+    if board is None:  # programs read these files, so they are told as by the API
+        return problem(404, NO_BOARD)
     if ending == "json":
         answer: HttpResponse = JsonResponse(downloads.as_json(board), json_dumps_params={"indent": 1})
     else:

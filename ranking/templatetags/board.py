@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 from django.utils.formats import number_format
 
+from ranking.method import PER_LOGIT
 from ranking.pages import words
 from ranking.pages.plots import axes
 
@@ -31,6 +32,20 @@ def percent_fine(share: float | None) -> str:
     value = 100 * share
     places = 0 if value >= 10 or not value else 1 if value >= 1 else 2 if value >= 0.1 else 3
     return f"{_rounded(value, places)} %"
+
+
+@register.filter
+def percent_to(least: float | None, most: float | None) -> str:
+    """From the least to the greatest share: "1.2 % – 17 %", and one figure where both are printed alike."""
+    ends = percent_fine(least), percent_fine(most)
+    return ends[0] if ends[0] == ends[1] else " – ".join(ends)
+
+
+@register.filter
+def in_points(logits: float) -> str:
+    """A difference in logits as one of ratings, in whole points with its sign: 0.161 -> "+28"."""
+    value = round(logits * PER_LOGIT)
+    return ("+" if value > 0 else "−" if value < 0 else "") + str(abs(value))
 
 
 @register.filter

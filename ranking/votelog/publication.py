@@ -18,7 +18,7 @@ from arena.live import broadcast
 from arena.models.battles import Origin
 from ranking import counts
 from ranking.fits import history, leads
-from ranking.fits.boards import NAMES
+from ranking.fits.boards import NAMES, Key
 from ranking.models import BoardSnapshot
 from ranking.votelog import chain, documents, names, opening, schedule, sealing
 from ranking.votelog.models import PUBLICATION, LogEntry, PublishingState
@@ -123,4 +123,4 @@ def _mark(snapshot: BoardSnapshot, moment: datetime) -> None:
     snapshot.published_at = moment
     snapshot.save(update_fields=["published_at", "board"])
     history.keep(snapshot)
-    log.info("published the %s board: %d votes", snapshot.origin, snapshot.votes)
+    log.info("published %s: %d votes", Key.of(snapshot), snapshot.votes)

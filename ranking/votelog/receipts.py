@@ -15,6 +15,7 @@ from arena import receipts
 from arena.models import VoteEvent
 from arena.models.battles import Origin
 from arena.models.votes import EventKind
+from ranking.votelog import reading
 from ranking.votelog.models import PUBLICATION, LogEntry
 
 EXCLUDE, INCLUDE = "exclude", "include"
@@ -76,6 +77,15 @@ def _standing(receipt: str, line: LogEntry) -> Standing:
         excluded=_excluded(line.number),
         **place,
     )
+
+
+def meant(standing: Standing) -> dict[str, str] | None:
+    """What a public line says in words: today's names of models `a` and `b` (the id where there is none), and `choice`."""
+    if standing.body is None:
+        return None
+    said = json.loads(standing.body)
+    called = {one["id"]: one["name"] for one in reading.models()}
+    return {"a": called.get(said["a"], said["a"]), "b": called.get(said["b"], said["b"]), "choice": said["choice"]}
 
 
 def _excluded(vote: int) -> int | None:

@@ -38,7 +38,12 @@ def receipt(request: HttpRequest) -> HttpResponse:
         answer["Retry-After"] = str(ceil(wait))
         return answer
     found = receipts.find(asked) if asked else None
-    context = {"asked": asked, "found": found, "next": publication.next_moment()}
+    context = {
+        "asked": asked,
+        "found": found,
+        "meant": receipts.meant(found) if found else None,
+        "next": publication.next_moment(),
+    }
     return render(request, "ranking/receipt.html", context, status=404 if asked and not found else 200)
 
 

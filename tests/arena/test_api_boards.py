@@ -107,6 +107,8 @@ def test_history_is_of_publications_and_nothing_newer() -> None:
     assert [one["slug"] for one in told("/history")["series"]] == [one["slug"] for one in told()["models"]]
     assert len(told("/history", model=[weak.slug], limit=1)["series"][0]["points"]) == 1
     assert told("/history", since="2999-01-01")["series"][0]["points"] == []
+    backwards = get("/history", since="2026-02-01", until="2026-01-01")
+    assert backwards.status_code == 422 and backwards.json()["detail"] == "since: is after until"
     answer = get("/history", model="nobody")
     assert answer.status_code == 404 and "nobody" in answer.json()["detail"]
 

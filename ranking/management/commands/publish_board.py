@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand
 
 from arena import audit
 from arena.models import SiteConfig
+from ranking.fits.boards import Key
 from ranking.votelog import publication
 
 
@@ -16,6 +17,6 @@ class Command(BaseCommand):
         audit.record(None, "publish board", SiteConfig.current())
         made = publication.publish(at_once=True)
         for snapshot in made:
-            self.stdout.write(f"published the {snapshot.origin} board: {snapshot.votes} votes")
+            self.stdout.write(f"published {Key.of(snapshot)}: {snapshot.votes} votes")
         if not made:
             self.stdout.write("nothing has changed since the last boards")

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from ranking.fits import fitting
+from ranking.fits.boards import Key
 
 
 class Command(BaseCommand):
@@ -15,6 +16,6 @@ class Command(BaseCommand):
         for snapshot in made:
             snapshot.refresh_from_db()  # the first live board is published by another row of the same fit
             public = "published" if snapshot.published_at else "not published yet"
-            self.stdout.write(f"fitted the {snapshot.origin} board: {snapshot.votes} votes, {public}")
+            self.stdout.write(f"fitted {Key.of(snapshot)}: {snapshot.votes} votes, {public}")
         if not made:
             self.stdout.write("nothing has changed since the last boards")

@@ -44,7 +44,7 @@ def battles(board: Board) -> Plot | None:
         shade = round(STEPS * log(1 + met) / log(1 + most))
         return f"c{shade}", _short_number(met), f"{row.name} – {column.name}: {met}"
 
-    caption = _("Counted battles of each pair; the darker, the more. Empty: they have not met.")
+    caption = _("Counted battles of each pair; the stronger the tint, the more. Empty: they have not met.")
     label = _("Battles of %(n)s models with each other; the table below holds the same figures")
     return _matrix(board, "met", _("Who has met whom"), label, caption, cell)
 

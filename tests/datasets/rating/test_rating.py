@@ -96,6 +96,25 @@ def test_it_draws_on_past_battles_that_may_not_be_shown(settings: object) -> Non
     assert found == {wanted}, "within four requests, as each looks at two battles"
 
 
+def test_what_passes_moderation_after_it_was_passed_over_is_still_drawn(settings: object) -> None:
+    settings.RATING_LOOKS = 2  # type: ignore[attr-defined]
+    waiting = [rows.fought() for _ in range(3)]
+    round, ada = begun(), rater()
+    assert [drawing.next_for(round, ada) for _ in range(3)] == [None] * 3
+    page = client_of(ada).get(reverse("rate_round", args=[round.pk])).content.decode()
+    assert "Nothing can be shown yet" in page and "You have judged" not in page
+    for battle in waiting:
+        for message in rows.messages(battle):
+            rows.look(message)
+            rows.enrich(message)
+    seen = set()
+    while shown := drawing.next_for(round, ada):
+        seen.add(shown.item.battle_id)
+        labelling.label(round, shown.item.pk, ada, "tie")
+    assert seen == {battle.pk for battle in waiting}
+    assert RatingItem.objects.filter(round=round).count() == 3, "nothing is drawn twice"
+
+
 def test_only_votes_that_count_are_sampled() -> None:
     battle = rows.releasable()
     battle.vote.events.update(ranked=False)
@@ -112,7 +131,7 @@ def test_what_the_gate_keeps_in_now_is_neither_shown_nor_labelled() -> None:
     voiding.void_battle(battle, User.objects.get(username="op"), "rigged")
     page = client_of(ada).get(reverse("rate_round", args=[round.pk]))
     assert "A secret remark" not in page.content.decode()
-    assert "Nothing is left for you here" in page.content.decode()
+    assert "Nothing can be shown yet" in page.content.decode()
     with pytest.raises(Refused) as refused:
         labelling.label(round, item.pk, ada, "a")
     assert (refused.value.status, ExpertLabel.objects.count()) == (409, 0)

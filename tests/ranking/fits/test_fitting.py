@@ -161,7 +161,7 @@ def test_the_refit_command_says_what_it_did(announced: list[dict], capsys: pytes
     call_command("refit")
     call_command("refit")
     assert capsys.readouterr().out.splitlines() == [
-        "fitted the live board: 6 votes, published",
+        "fitted live: 6 votes, published",
         "nothing has changed since the last boards",
     ]
 

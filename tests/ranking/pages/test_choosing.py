@@ -82,8 +82,12 @@ def test_for_a_board_that_is_not_public_the_nearest_one_is_shown_and_said_to_be(
     assert words in answer.content.decode() and answer.context["board"].key == Key("live")
     assert 'name="category"' not in text(client, "/leaderboard")
     assert client.get("/leaderboard/plots?category=german").context["page"].board.key == Key("live")
-    assert client.get("/leaderboard.json?category=german").status_code == 404
-    assert "No votes yet" in text(client, "/leaderboard?origin=import:nothing")
+    missing = client.get("/leaderboard.json?category=german")
+    assert missing.status_code == 404 and "no such board" in missing.json()["detail"]
+    for address in ("/leaderboard", "/leaderboard/plots", "/leaderboard/sampling"):
+        assert words not in text(client, address)
+        page = text(client, f"{address}?origin=import:nothing")
+        assert words in page and "No votes yet" not in page and "No board yet" not in page, address
 
 
 @pytest.mark.django_db

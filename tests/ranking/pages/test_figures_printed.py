@@ -22,6 +22,21 @@ def test_shares_have_two_digits_that_count(share: float | None, words: str) -> N
     assert board.percent_fine(share) == words
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "words"),
+    [(0.012, 0.17, "1.2 % – 17 %"), (0.16666, 0.16667, "17 %"), (None, None, "–")],
+)
+def test_a_range_of_shares_is_one_figure_where_both_ends_are(
+    least: float | None, most: float | None, words: str
+) -> None:
+    assert board.percent_to(least, most) == words
+
+
+@pytest.mark.parametrize(("logits", "words"), [(0.161, "+28"), (-0.242, "−42"), (0.001, "0")])
+def test_effects_of_style_are_points_with_a_sign(logits: float, words: str) -> None:
+    assert board.in_points(logits) == words
+
+
 @pytest.mark.parametrize(("value", "words"), [(0.456, "0.46 s"), (3.16, "3.2 s"), (12.7, "13 s")])
 def test_waits_are_as_precise_as_they_deserve(value: float, words: str) -> None:
     assert board.in_seconds(value) == words

@@ -34,7 +34,7 @@ def test_an_empty_board_says_so_and_invites(client: Client) -> None:
 def test_one_sided_votes_are_called_too_few_and_shown_as_counts(client: Client) -> None:
     publish((3, 0))
     page = text(client, "/leaderboard")
-    assert "Too few votes for ratings" in page and "not connected to the ranked models yet" in page
+    assert "Too few votes for ratings" in page and "no rating yet" in page and "the ranked models" not in page
     assert "100 %" in page and 'class="interval"' not in page
 
 

@@ -63,7 +63,7 @@ def claim(holds: bool) -> Claim:
         (0, "Of 3 pairs of neighbours on the board, none is"),
         (1, "1 is told apart; the order of the others may be chance."),
         (2, "2 are told apart; the order of the others may be chance."),
-        (3, "All 3 pairs of neighbours on the board are told apart."),
+        (3, "All 3 pairs of neighbours on the board are told apart when compared directly"),
     ],
 )
 def test_how_many_neighbours_are_told_apart(held: int, words: str) -> None:
@@ -85,9 +85,14 @@ def test_two_models_are_one_pair_of_neighbours(holds: bool, text: str) -> None:
 @pytest.mark.parametrize(
     ("votes", "share", "words", "warns"),
     [
-        (1, 0.00002, "Without 1 certain vote (0.002 % of all), Model 1 would be ahead of Model 0.", True),
-        (2, 0.00003, "Without 2 certain votes (0.003 % of all)", True),
-        (40, 0.0213, "Without 40 certain votes (2.1 % of all)", False),
+        (
+            1,
+            0.00002,
+            "Leaving out a single vote (0.002 % of all), if it is the right one, puts Model 1 ahead of Model 0.",
+            True,
+        ),
+        (2, 0.00003, "Leaving out 2 votes (0.003 % of all), if they are the right ones", True),
+        (40, 0.0213, "Leaving out 40 votes (2.1 % of all)", False),
         (300, 0.25, "(25 % of all)", False),
         (9, 0.0015, "(0.15 % of all)", True),
     ],
@@ -100,7 +105,7 @@ def test_the_votes_that_would_overturn_the_lead(votes: int, share: float, words:
 
 @pytest.mark.parametrize(
     ("confirmed", "words"),
-    [(True, "That Model 1 is first is confirmed"), (False, "does not yet tell Model 1 from Model 2")],
+    [(True, "The lead of Model 1 is confirmed"), (False, "does not yet tell Model 1 from Model 2")],
 )
 def test_whether_the_lead_is_confirmed_at_every_look(confirmed: bool, words: str) -> None:
     found = Sure(leader=1, runner_up=2, since="2026-03-04T05:06:07+00:00", confirmed=confirmed)
@@ -125,18 +130,27 @@ def test_the_effect_of_the_side(lower: float, words: str) -> None:
     assert words in text and "gets 51.0 % of the points" in text
 
 
+def test_imported_votes_have_neither_a_day_of_the_lead_nor_lots_for_sides() -> None:
+    lead = Sure(leader=0, runner_up=1, since="2026-03-04T05:06:07+00:00", confirmed=False)
+    side = Position(logit=0.04, se=0.02, share=0.41, lower=0.4, upper=0.42)
+    imported = board(*ladder(3), key=Key("import:x"), sure=lead, position=side)
+    assert "has been ahead since" not in said(imported, "sequence").text
+    one = said(imported, "position")
+    assert "is not known" in one.text and "drawn by lot" not in one.text and one.warns
+
+
 @pytest.mark.parametrize(("p", "words", "warns"), [(0.2, "No model is shown", False), (0.0001, "p < 0.001", True)])
 def test_changes_over_time(p: float, words: str, warns: bool) -> None:
     one = said(board(*ladder(3), drift=Drift(statistic=9.0, df=4, p=p, periods=5)), "drift")
     assert words in one.text and "5 periods" in one.text and one.warns is warns
 
 
-@pytest.mark.parametrize(
-    ("p", "words", "warns"), [(0.4, "One scale is enough: 2 of 9", False), (0.01, "p = 0.010", True)]
-)
+@pytest.mark.parametrize(("p", "words", "warns"), [(0.4, "No sign of more circles", False), (0.01, "p = 0.010", True)])
 def test_circles(p: float, words: str, warns: bool) -> None:
     one = said(board(*ladder(3), cycles=Cycles(observed=2, triads=9, expected=1.5, p=p)), "cycles")
-    assert words in one.text and "1.5 expected" in one.text and one.warns is warns
+    assert words in one.text and "2 of 9 triples of models, about 1.5 expected" in one.text and one.warns is warns
+    many = said(board(*ladder(3), cycles=Cycles(observed=5100, triads=52490, expected=3058.8, p=p)), "cycles").text
+    assert "5,100 of 52,490 triples of models, about 3,059 expected" in many
 
 
 @pytest.mark.parametrize(("helped", "words"), [(1, "less than 1 %"), (30, "3 %"), (80, "8 %")])

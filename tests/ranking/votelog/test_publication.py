@@ -121,7 +121,7 @@ def test_an_operator_publishes_at_once(pair: list[Contestant], capsys: pytest.Ca
     rows.ballot(*pair, wins=1)
     call_command("publish_board")
     call_command("publish_board")
-    said = ["published the live board: 8 votes", "nothing has changed since the last boards"]
+    said = ["published live: 8 votes", "nothing has changed since the last boards"]
     assert capsys.readouterr().out.splitlines() == said
     assert AuditEntry.objects.filter(action="publish board").count() == 2
 

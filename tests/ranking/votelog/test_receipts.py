@@ -48,6 +48,8 @@ def test_a_vote_waits_is_sealed_and_becomes_public(client: Client, pair: list[Co
     said = page(client, vote)
     assert f"in the log as entry {number}" in said and "published at 2026-11-26 12:01 UTC" in said
     assert "every board since" in said
+    facts = f"<dd>{pair[0].name}</dd><dt>Model B</dt><dd>{pair[1].name}</dd><dt>Vote</dt><dd>A is better</dd>"
+    assert facts in said
     api = told(client, vote)
     assert (api["status"], api["entry"], api["publication"]) == ("public", number, number + 1)
     assert chain.decode(api["line"])["receipt"] == api["sha256"] == receipts.commitment(api["receipt"])
