@@ -16,7 +16,9 @@ CSV_COLUMNS = (
     *("rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate"),
     *("both_bad", "first_rate", "se", "joint_lower", "joint_upper", "rank_lower", "rank_upper", "p_first"),
     *("adjacent", "raw_rating", "reweighted", "drift_p"),
+    *("slug", "price_in", "price_out", "replies", "failure_rate"),
 )
+PAIRS = {"first_token_s": "first_token_p95_s", "tokens_per_s": "tokens_per_s_p5"}  # a median, and its tail beside it
 BATTLE_COLUMNS = tuple(one.name for one in fields(board_format.Ends))  # the same by battle, as battle_se and so on
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -31,9 +33,11 @@ def filename(board: Board, ending: str) -> str:
 def as_csv(board: Board) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([*CSV_COLUMNS, *(f"battle_{name}" for name in BATTLE_COLUMNS)])
+    ends = [name for pair in PAIRS.items() for name in pair]
+    writer.writerow([*CSV_COLUMNS, *ends, *(f"battle_{name}" for name in BATTLE_COLUMNS)])
     for row in board.rows:
         figures = [getattr(row, column) for column in CSV_COLUMNS]
+        figures += [end for name in PAIRS for end in getattr(row, name) or (None, None)]
         figures += [getattr(row.battle, name) if row.battle else None for name in BATTLE_COLUMNS]
         writer.writerow([plain(figure) for figure in figures])
     return out.getvalue()

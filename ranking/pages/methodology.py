@@ -41,7 +41,9 @@ ANCHORS: dict[str, str] = {
     "price_out": "price",
     "replies": "service",
     "first_token_s": "service",
+    "first_token_p95_s": "service",
     "tokens_per_s": "service",
+    "tokens_per_s_p5": "service",
     "failure_rate": "service",
     # of a board
     "position": "position",

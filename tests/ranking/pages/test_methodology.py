@@ -19,7 +19,12 @@ NAMES = {
     *board_format.FIGURES,
     *PUBLIC,
     *downloads.CSV_COLUMNS,
+    *downloads.PAIRS.values(),
     *ledger_page.CSV_COLUMNS,
+}
+WORDS = {  # sections that explain a rule or a word, not a number
+    *("battle", "counts", "judges", "categories", "imports", "unranked", "helped", "quantiles", "history", "abuse", "log"),
+    *("service", "published", "codenames", "demo", "names", "first-rate"),
 }
 
 
@@ -36,6 +41,11 @@ def anchors(page: str) -> set[str]:
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_figure_has_an_anchor(name: str, anchors: set[str]) -> None:
     assert ANCHORS[name] in anchors
+
+
+def test_every_number_has_its_formula(page: str, anchors: set[str]) -> None:
+    sections = re.findall(r'<h2 id="([a-z0-9-]+)">(.*?)(?=<h2 |</article>)', page, re.DOTALL)
+    assert {anchor for anchor, section in sections if "<pre>" in section} == anchors - WORDS
 
 
 def test_every_anchor_that_names_point_at_is_there_once(page: str, anchors: set[str]) -> None:
