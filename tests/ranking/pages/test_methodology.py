@@ -23,7 +23,19 @@ NAMES = {
     *ledger_page.CSV_COLUMNS,
 }
 WORDS = {  # sections that explain a rule or a word, not a number
-    *("battle", "counts", "judges", "categories", "imports", "unranked", "helped", "quantiles", "history", "abuse", "log"),
+    *(
+        "battle",
+        "counts",
+        "judges",
+        "categories",
+        "imports",
+        "unranked",
+        "helped",
+        "quantiles",
+        "history",
+        "abuse",
+        "log",
+    ),
     *("service", "published", "codenames", "demo", "names", "first-rate"),
 }
 
