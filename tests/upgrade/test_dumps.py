@@ -8,19 +8,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from arena.embedded import binaries, paths
 from tests import databases
 from tests.arena.backup.installations import Installation
 
-DUMPS = sorted(Path(__file__).parent.glob("agon-*.sql.gz"))
 FIRST = Path(__file__).parent / "agon-0.1.0.sql.gz"
-NAME = "agon_upgrade"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+NAME, UPGRADED = f"agon_upgrade{WORKER}", f"agon_upgraded{WORKER}"
 COUNT = """
 import json, django; django.setup()
 from arena.models import Battle, ContestantRevision, Message, Turn, Vote, VoteEvent
@@ -37,15 +38,42 @@ print(json.dumps({
 """
 
 
-@pytest.fixture
-def database(db: None) -> Iterator[str]:
-    """The URL of an empty database on the test server."""
+@pytest.fixture(scope="module")
+def server(django_db_setup: None) -> None:
     if os.environ.get("DATABASE_URL"):
         pytest.skip("restores with the embedded server's psql; DATABASE_URL names another server")
-    _psql("postgres", f"DROP DATABASE IF EXISTS {NAME}; ".encode())
-    _psql("postgres", f"CREATE DATABASE {NAME}".encode())
-    yield paths.database_url(NAME)
-    _psql("postgres", f"DROP DATABASE {NAME} WITH (FORCE)".encode())
+
+
+@contextmanager
+def _made(name: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a new database, which is gone afterwards."""
+    _psql("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+    _psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+    yield paths.database_url(name)
+    _psql("postgres", f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def database(server: None) -> Iterator[str]:
+    """The URL of an empty database on the test server."""
+    with _made(NAME) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def upgraded_once(server: None) -> Iterator[None]:
+    """The first release's database, brought up to date: migrating takes long enough to do it once for many tests."""
+    with _made(UPGRADED) as url:
+        _psql(UPGRADED, gzip.decompress(FIRST.read_bytes()))
+        assert "migrations applied" in _python(url, "manage.py", "prepare")
+        yield
+
+
+@pytest.fixture
+def upgraded(upgraded_once: None) -> Iterator[str]:
+    """The URL of a copy of it."""
+    with _made(NAME, UPGRADED) as url:
+        yield url
 
 
 def _psql(name: str, sql: bytes) -> None:
@@ -105,46 +133,38 @@ print(json.dumps(found))
 """
 
 
-def test_the_pages_of_an_upgraded_site_answer(database: str) -> None:
-    _psql(NAME, gzip.decompress(FIRST.read_bytes()))
-    _python(database, "manage.py", "prepare")
-    found = json.loads(_python(database, "-c", PAGES))
+def test_the_pages_of_an_upgraded_site_answer(upgraded: str) -> None:
+    found = json.loads(_python(upgraded, "-c", PAGES))
     assert {path: status for path, status in found.items() if status != 200} == {}
     kinds = [sum(path.startswith(start) for path in found) for start in ("/models/", "/s/", "/b/")]
     assert kinds[0] >= 4 and kinds[1] >= 1 and kinds[2] >= 4
 
 
-def test_old_messages_are_enriched_afterwards(database: str) -> None:
+def test_old_messages_are_enriched_afterwards(upgraded: str) -> None:
     """What detectors of today say about texts from before there were any; the verdicts still wait for somebody who may pass."""
-    _psql(NAME, gzip.decompress(FIRST.read_bytes()))
-    _python(database, "manage.py", "prepare")
-    before, after = json.loads(_python(database, "-c", ENRICHED)), None
-    _python(database, "manage.py", "enrich", "--here")
-    after = json.loads(_python(database, "-c", ENRICHED))
+    before, after = json.loads(_python(upgraded, "-c", ENRICHED)), None
+    _python(upgraded, "manage.py", "enrich", "--here")
+    after = json.loads(_python(upgraded, "-c", ENRICHED))
     assert before["enriched"] == 0 and after["enriched"] == after["messages"] > 1000
     assert "en" in after["languages"]
     assert after["verdicts"] and "passed" not in after["verdicts"]
 
 
-def test_old_and_new_databases_have_one_schema(database: str) -> None:
+def test_old_and_new_databases_have_one_schema(database: str, upgraded_once: None) -> None:
     """Migrating from nothing and from the first release ends in the same tables, columns, constraints, indexes and triggers."""
-    _python(database, "manage.py", "migrate", "--no-input")
-    fresh = _schema()
-    _psql("postgres", f"DROP DATABASE {NAME} WITH (FORCE)".encode())
-    _psql("postgres", f"CREATE DATABASE {NAME}".encode())
     _psql(NAME, gzip.decompress(FIRST.read_bytes()))
-    old = _schema()
-    _python(database, "manage.py", "migrate", "--no-input")
-    assert _schema() == fresh
+    old = _schema(NAME)
+    fresh = _schema(str(connection.settings_dict["NAME"]))  # the tests' own, migrated from nothing
+    assert _schema(UPGRADED) == fresh
     assert old != fresh, "or there would be nothing to test"
 
 
-def _schema() -> list[str]:
+def _schema(name: str) -> list[str]:
     """The statements that make it, in an order of their own; columns of a table in alphabetical order."""
     with databases.fresh(
         f"{NAME}_again"
     ):  # what was dumped once is written otherwise (casts): so dump everything twice
-        _psql(f"{NAME}_again", _dumped(NAME).encode())
+        _psql(f"{NAME}_again", _dumped(name).encode())
         sql = _dumped(f"{NAME}_again")
     lines = [line for line in sql.splitlines() if line and not line.startswith(("--", "\\restrict", "\\unrestrict"))]
     return sorted(_ordered(statement) for statement in "\n".join(lines).split(";\n"))
@@ -192,16 +212,9 @@ def test_a_backup_of_the_first_release_is_restored_at_today_s_version(database: 
         assert json.loads(_python(target, "-c", COUNT))["votes"] == 303
 
 
-def test_there_is_a_dump_of_the_first_release() -> None:
-    assert [path.name for path in DUMPS][:1] == ["agon-0.1.0.sql.gz"]
-
-
-@pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.name)
-def test_a_released_database_comes_up(database: str, path: Path) -> None:
-    _psql(NAME, gzip.decompress(path.read_bytes()))
-    _python(database, "manage.py", "migrate", "--no-input")
-    _python(database, "manage.py", "refit")
-    found = json.loads(_python(database, "-c", COUNT))
+def test_a_released_database_comes_up(upgraded: str) -> None:
+    _python(upgraded, "manage.py", "refit")
+    found = json.loads(_python(upgraded, "-c", COUNT))
     assert found["demo"] == found["counted"] == 300
     assert found["votes"] == found["events"] == 303
     assert {"voted", "failed", "ready"} <= set(found["live"])

@@ -3,9 +3,9 @@
 import gzip
 import json
 
-from tests.upgrade.test_dumps import FIRST, NAME, _psql, _python, database
+from tests.upgrade.test_dumps import FIRST, NAME, _psql, _python, database, server
 
-__all__ = ["database"]  # the fixture
+__all__ = ["database", "server"]  # the fixtures
 # Ties have a category, live events but the newest are absorbed, and one live vote was voided.
 BEFORE = """
 UPDATE arena_voteevent SET category = 'code' WHERE choice = 'tie';

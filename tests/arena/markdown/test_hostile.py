@@ -255,7 +255,7 @@ def calls(work: Callable[[], object]) -> int:
 
 @pytest.mark.parametrize("unit", PATHOLOGICAL)
 def test_pathological_text_costs_linear_work(unit: str) -> None:
-    """Twice the text is about twice the work, and the largest block is done in less than a second of CPU."""
+    """Twice the text is about twice the work, and the largest block is done in a few seconds of CPU on any machine."""
 
     def text(size: int) -> str:
         return (unit * size)[:size]
@@ -264,7 +264,7 @@ def test_pathological_text_costs_linear_work(unit: str) -> None:
     assert calls(lambda: render(text(4000))) < 2.6 * calls(lambda: render(text(2000))) + 200
     start = time.process_time()
     html = render(text(MAX_BLOCK))
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 3.0
     assert len(html) < 30 * MAX_BLOCK
 
 
