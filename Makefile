@@ -123,12 +123,16 @@ test: install-dev peers ## everything that CI runs
 	@rm -rf $(JUNIT); mkdir -p $(JUNIT)
 	$(MAKE) -j2 --output-sync=target lint bench-smoke
 	$(BIN)/pytest -q -n 2 -m "not e2e and not faults" --junitxml $(JUNIT)/unit.xml
-	$(BIN)/pytest -q -m "e2e or faults" --junitxml $(JUNIT)/stack.xml
+	$(MAKE) -j2 --keep-going --output-sync=target e2e faults
 	@$(PY) tests/summary.py $(JUNIT)/*.xml
 
 .PHONY: e2e
 e2e: install-dev ## browser tests against the real stack
-	$(BIN)/pytest -q -m e2e
+	$(BIN)/pytest -q -m e2e --junitxml $(JUNIT)/e2e.xml
+
+.PHONY: faults
+faults: install-dev ## kill -9, garbage and outages against a stack of their own
+	$(BIN)/pytest -q -m "faults and not e2e" --junitxml $(JUNIT)/faults.xml
 
 .PHONY: test-gpu
 test-gpu: install-dev ## tests that need a CUDA device; says why when there is none
