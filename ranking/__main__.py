@@ -5,6 +5,8 @@ import sys
 
 from ranking.command_line import main
 
+# Threads of the linear algebra wait for each other by spinning: for 300 models that was 25 CPU seconds instead of 8.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 for stream in filter(None, (sys.stdout, sys.stderr)):
     stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is escaped
 code = main(sys.argv[1:])

@@ -26,7 +26,7 @@ from arena.judges import DIGITS
 from ranking import counts
 from ranking.counting import tallying
 from ranking.imports import import_names, reading, wiping
-from ranking.imports.row import STYLE, Row
+from ranking.imports.row import STYLE, BadFile, Problem, Row
 from ranking.models import VoteImport
 
 AT_ONCE = 5000  # rows in memory
@@ -70,7 +70,7 @@ def import_votes(
     slug = slugify(title)[:40].strip("-")
     if not slug:
         raise Refused(400, "name", _("Give the import a name with at least one letter a-z or digit."))
-    sha256 = _sha256(path)
+    state, sha256 = _state(path), _sha256(path)
     with transaction.atomic():
         counts.take_lock_of_imports()
         _free(slug, sha256, named=bool(name), replace=replace)
@@ -80,6 +80,8 @@ def import_votes(
         while batch := list(islice(rows, AT_ONCE)):
             _write(done, batch)
             progress(done.votes)
+        if _state(path) != state:
+            raise BadFile([Problem(0, "the file changed while it was read")])
         counts.take_lock()
         tallying.tally(done.origin)
         row = VoteImport.objects.create(
@@ -103,6 +105,12 @@ def _free(slug: str, sha256: str, named: bool, replace: bool) -> None:
     if same and not named:
         said = _("This file is there already, as “%(name)s”. Give a name to import it once more.")
         raise Refused(409, "same", said % {"name": same.title})
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What is another one when a file was written to, or another file put in its place."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _sha256(path: Path) -> str:

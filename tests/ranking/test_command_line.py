@@ -43,18 +43,21 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_process_of_its_own_prints_the_table_without_settings_or_database(path: Path) -> None:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO", "DATABASE", "AGON"))}
+    left_out = ("DJANGO", "DATABASE", "AGON", "OPENBLAS")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     script = (
         "import runpy, sys\n"
+        "import ranking.command_line; assert 'numpy' not in sys.modules, 'its threads are set before'\n"
         "try: runpy.run_module('ranking', run_name='__main__', alter_sys=True)\n"
         "except SystemExit as ended: code = ended.code\n"
-        "from django.conf import settings; print(settings.configured, 'django.db.models' in sys.modules, code)"
+        "from django.conf import settings; import os\n"
+        "print(settings.configured, 'django.db.models' in sys.modules, code, os.environ['OPENBLAS_NUM_THREADS'])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, env=env, timeout=60
     )
     lines = done.stdout.splitlines()
-    assert lines[-1] == "False False 0", done.stderr
+    assert lines[-1] == "False False 0 1", done.stderr
     assert lines[0].split() == ["rank", "model", "rating", "95", "%", "interval", "votes"]
     assert lines[1].split()[1] == "one" and lines[4].split() == ["-", "four", "-", "winless", "3"]
     assert len({len(line) for line in lines[:-1]}) == 1, "columns are aligned"

@@ -206,6 +206,19 @@ def test_of_two_imports_of_one_name_at_once_one_is_refused(tmp_path: Path) -> No
     assert VoteImport.objects.count() == 1 and rows.agree("import:one")
 
 
+def test_a_file_that_changes_while_it_is_read_is_not_imported(tmp_path: Path) -> None:
+    path = written(tmp_path, "v.csv", samples.PLAIN)
+
+    def grow(_votes: int) -> None:
+        with path.open("a") as file:
+            file.write("m1,m2,tie" + "," * 11 + "\n")
+
+    with pytest.raises(BadFile, match="the file changed while it was read"):
+        importing.import_votes(path, progress=grow)
+    assert not VoteImport.objects.exists() and not VoteEvent.objects.exists()
+    assert importing.import_votes(path).votes == 3
+
+
 def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     out = StringIO()
     call_command("import_votes", str(written(tmp_path, "v.csv", samples.PLAIN)), name="My votes", stdout=out)
