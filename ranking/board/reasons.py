@@ -10,14 +10,11 @@ class Why(StrEnum):
     OLDER_METHOD = "older_method"  # fitted by a version that did not compute it
     NO_JUDGES = "no_judges"  # no judge of two votes is known
     FEW_JUDGES = "few_judges"  # so few that a covariance by judge would be a guess
-    NO_STYLE = "no_style"  # no vote has style counts
-    NO_PROBABILITIES = "no_probabilities"  # every pair was drawn with the same known or unknown probability
     NO_PERIODS = "no_periods"  # fewer than two periods with enough votes
     NOT_CONTROLLED = "not_controlled"  # a figure of the style-controlled board only
     CONTROLLED = "controlled"  # a figure of count boards only: the style-controlled fit reads votes, not counts
     NOT_FOUND = "not_found"  # the search stayed within its bound
     NOT_CONVERGED = "not_converged"  # the estimator says that it has no finite answer
-    TIME = "time"  # left out to keep the fit within its time
     OVERALL_ONLY = "overall_only"  # told of all votes alone, because it takes long
     SHRUNK = "shrunk"  # no figure of a board that is drawn towards the overall one
     NOT_THIN = "not_thin"  # enough votes of its own

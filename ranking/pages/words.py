@@ -24,14 +24,11 @@ REASONS = {
     Why.OVERALL_ONLY: gettext_lazy("told of all votes together, not by category"),
     Why.NOT_THIN: gettext_lazy("this board has votes enough of its own"),
     Why.SHRUNK: gettext_lazy("not on a board that leans on the overall one"),
-    Why.NO_STYLE: gettext_lazy("the answers' lengths and formatting are not known"),
-    Why.NO_PROBABILITIES: gettext_lazy("all pairs were drawn alike, or nobody knows how"),
     Why.NO_PERIODS: gettext_lazy("fewer than two periods with enough votes"),
     Why.NOT_CONTROLLED: gettext_lazy("only with style control"),
     Why.CONTROLLED: gettext_lazy("not with style control, which reads votes rather than counts"),
     Why.NOT_FOUND: gettext_lazy("none was found within the bound of the search"),
     Why.NOT_CONVERGED: gettext_lazy("the estimate has no finite answer"),
-    Why.TIME: gettext_lazy("left out to keep the fit within its time"),
 }
 
 # Names of other models of a tie, and of what style is made of, as boards store them.

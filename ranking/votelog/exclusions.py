@@ -19,19 +19,16 @@ KINDS = frozenset({EventKind.VOID, EventKind.FLAG, EventKind.UNFLAG})
 
 
 class Hidden(NamedTuple):
-    """What to add to the counts, so that they are as the public log stands; and the votes that are looked upon otherwise."""
+    """What to add to the counts, so that they are as the public log stands."""
 
     pairs: cells.PairChanges
     judges: cells.JudgeChanges
-    counted: frozenset[UUID]  # casts that count for the public and no longer for operators
-    uncounted: frozenset[UUID]  # casts that count for operators again and not yet for the public
 
 
 def hidden(origin: str) -> Hidden:
     """Of all votes with an exclusion that is sealed and not released. Read under the counts' lock."""
     pairs: cells.PairChanges = defaultdict(lambda: [0, 0.0, 0.0])
     judges: cells.JudgeChanges = defaultdict(int)
-    sides: dict[int, set[UUID]] = {1: set(), -1: set()}
     waiting = WithheldEntry.objects.filter(released_at=None, event__origin=origin, event__vote__isnull=False)
     for everything, public in groups_of(set(waiting.values_list("event__vote_id", flat=True))):
         now, then = counted(everything), counted(public)
@@ -40,8 +37,7 @@ def hidden(origin: str) -> Hidden:
         for sign, vote in ((-1, now), (1, then)):
             if vote:
                 change(pairs, judges, sign, vote)
-                sides[sign].add(next(event.pk for event in everything if event.kind == EventKind.CAST))
-    return Hidden(pairs, judges, frozenset(sides[1] - sides[-1]), frozenset(sides[-1] - sides[1]))
+    return Hidden(pairs, judges)
 
 
 def groups_of(votes: Collection[UUID]) -> list[tuple[list[VoteEvent], list[VoteEvent]]]:
