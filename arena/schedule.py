@@ -1,5 +1,6 @@
 """What beat sends, and how often: the Celery schedule among the settings."""
 
+from arena import bounds
 from arena.env import Env
 
 env = Env()
@@ -13,7 +14,8 @@ def clocked(task: str, seconds: float) -> dict[str, object]:
 CELERY_BEAT_SCHEDULE = {
     "sweep-turns": clocked("arena.tasks.sweep", env.seconds("AGON_SWEEP_S", 5.0)),
     "expire-battles": clocked("arena.tasks.expire", 60.0),
-    "refit-board": clocked("ranking.tasks.refit", env.seconds("AGON_REFIT_S", 300.0)),
+    "refit-board": clocked("ranking.tasks.refit", bounds.REFIT_S),
+    "resume-fit": clocked("ranking.tasks.resume", env.seconds("AGON_FIT_RESUME_S", 15.0)),
     "watch-votes": clocked("ranking.tasks.watch", env.seconds("AGON_WATCH_S", 300.0)),
     # Asks whether a moment of AGON_PUBLISH_S has come; a publication is never more than this late.
     "publish-board": clocked("ranking.tasks.publish", min(60.0, env.seconds("AGON_PUBLISH_S", 21_600.0) or 60.0)),

@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from arena.models import VoteEvent
 from ranking.counting import cells
 from ranking.counting.contributions import change, counted
-from ranking.votelog import sealing
+from ranking.votelog import earlier, sealing
 
 LOCK, IMPORTS = 0x61676F6E_0001, 0x61676F6E_0002  # "agon", 1 and 2: advisory locks share one number space per database
 
@@ -45,8 +45,11 @@ def _lock(number: int) -> None:
 def absorb() -> int:
     """Turn every event that nobody has absorbed yet into counts, batch by batch; returns how many events.
 
-    Stops after settings.ABSORB_BATCHES batches of settings.ABSORB_BATCH events; the next run goes on from there.
+    Stops after settings.ABSORB_BATCHES batches of settings.ABSORB_BATCH events; the next run goes on from there. Votes of before
+    the vote log come first, all of them.
     """
+    while earlier.waiting() and _seal_earlier():
+        pass
     total = 0
     for _batch in range(settings.ABSORB_BATCHES):
         absorbed = _absorb_batch(settings.ABSORB_BATCH)
@@ -57,17 +60,23 @@ def absorb() -> int:
 
 
 @transaction.atomic
+def _seal_earlier() -> bool:
+    take_lock()
+    return earlier.seal_batch()
+
+
+@transaction.atomic
 def _absorb_batch(limit: int) -> int:
     take_lock()
     batch = list(VoteEvent.objects.filter(absorbed=False).order_by("created_at", "id")[:limit])
     if not batch:
         return 0
     votes = {event.vote_id for event in batch if event.vote_id}
-    earlier = list(VoteEvent.objects.filter(vote__in=votes, absorbed=True))
-    pairs, judges = _changes(earlier, batch)
+    known = list(VoteEvent.objects.filter(vote__in=votes, absorbed=True))
+    pairs, judges = _changes(known, batch)
     cells.add_pairs(pairs)
     cells.add_judges(judges)
-    sealing.seal(batch, earlier)
+    sealing.seal(batch, known)
     VoteEvent.objects.filter(pk__in=[event.pk for event in batch]).update(absorbed=True)
     return len(batch)
 
@@ -91,14 +100,14 @@ def _by_vote(events: Iterable[VoteEvent]) -> dict[UUID, list[VoteEvent]]:
     return groups
 
 
-def _changes(earlier: Iterable[VoteEvent], batch: list[VoteEvent]) -> tuple[cells.PairChanges, cells.JudgeChanges]:
+def _changes(known: Iterable[VoteEvent], batch: list[VoteEvent]) -> tuple[cells.PairChanges, cells.JudgeChanges]:
     """Per pair cell: change of count, of sum 1/P and of sum 1/P^2; per judge cell: change of count."""
-    before = _by_vote(earlier)
+    before = _by_vote(known)
     pairs: cells.PairChanges = defaultdict(lambda: [0, 0.0, 0.0])
     judges: cells.JudgeChanges = defaultdict(int)
     for vote, events in _by_vote(batch).items():
-        known = before.get(vote, [])
-        old, new = counted(known), counted([*known, *events])
+        had = before.get(vote, [])
+        old, new = counted(had), counted([*had, *events])
         if old == new:
             continue
         for sign, part in ((-1, old), (1, new)):

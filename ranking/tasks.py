@@ -16,6 +16,12 @@ def refit() -> int:
 
 
 @shared_task(ignore_result=True)
+def resume() -> int:
+    """Only if the last run of fits was killed or failed."""
+    return len(fitting.resume())
+
+
+@shared_task(ignore_result=True)
 def watch() -> int:
     """Flags what the rules find among new votes."""
     return watching.run()

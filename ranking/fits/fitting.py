@@ -6,7 +6,7 @@ The estimators (and numpy) are imported by the fit alone: web and generate never
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from arena import clock
 from arena.models.battles import Origin
 from ranking import agreement, counts, sampling
 from ranking.counting import labelling
-from ranking.fits import candidates, reading, sampling_ledger, service_figures, topics, troubles
+from ranking.fits import candidates, reading, runs, sampling_ledger, service_figures, topics, troubles
 from ranking.fits.boards import Key
 from ranking.fits.reading import Read
 from ranking.models import BoardSnapshot, PairCount
@@ -33,30 +33,44 @@ def refit() -> list[BoardSnapshot]:
     They are for operators, but for what `publication.at_once` publishes: demo and imported boards and the first live ones. After
     settings.REFIT_BUDGET_S no further board is begun; the ones that have waited longest come first the next time.
     """
-    labelling.sweep()
-    counts.absorb()
-    made = each(candidates.wanted(), fit)
-    sampling.write_weights()
-    publication.at_once(made)
-    agreement.refresh()
+    with runs.noted() as account:
+        labelling.sweep()
+        counts.absorb()
+        made = each(candidates.wanted(), fit, account)
+        sampling.write_weights()
+        publication.at_once(made)
+        agreement.refresh()
     return made
 
 
-def each(keys: Iterable[Key], verb: Callable[[Key], BoardSnapshot | None]) -> list[BoardSnapshot]:
+def resume() -> list[BoardSnapshot]:
+    """Begin a run again that was killed or failed."""
+    if not runs.broken_off():
+        return []
+    log.warning("the last run of fits did not end as it should: it is begun again")
+    return refit()
+
+
+def each(
+    keys: Sequence[Key], verb: Callable[[Key], BoardSnapshot | None], account: runs.Account | None = None
+) -> list[BoardSnapshot]:
     """What `verb` makes of each board within the budget. A board that fails is noted for operators and stops no other."""
-    made, begin = [], time.monotonic()
-    for number, key in enumerate(keys):
-        if number and time.monotonic() - begin > settings.REFIT_BUDGET_S:
+    made, begin, account = [], time.monotonic(), account or runs.Account()
+    for key in keys:
+        if account.looked and time.monotonic() - begin > settings.REFIT_BUDGET_S:
             log.warning("the time for fits is spent: the board %s and those after it wait for the next run", key)
             break
+        account.looked += 1
         try:
             snapshot = verb(key)
         except Exception as error:
             log.exception("the %s board could not be fitted", key)
             troubles.note(key, error)
+            account.failed += 1
             continue
         troubles.clear(key)
         made += [snapshot] if snapshot else []
+    account.waiting, account.fitted = len(keys) - account.looked, len(made)
     return made
 
 

@@ -1,6 +1,7 @@
 """Boards that were fitted from the counts, what stays of them, and those that could not be fitted."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
@@ -106,3 +107,35 @@ class BoardTrouble(models.Model):
     def board(self) -> str:
         parts = [self.origin, self.category, "style control" if self.controlled else ""]
         return " · ".join(part for part in parts if part)
+
+
+class FitRunQuerySet(models.QuerySet["FitRun"]):
+    def unfinished(self) -> "FitRunQuerySet":
+        """Going on, killed, or failed."""
+        return self.filter(Q(ended_at=None) | ~Q(error=""))
+
+
+class FitRun(models.Model):
+    """One row: the last run over all boards (`ranking.fits.runs`). Without an end it is going on, or was killed."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    begun_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    looked = models.PositiveIntegerField(default=0, help_text=_("Boards that were looked at."))
+    fitted = models.PositiveIntegerField(default=0, help_text=_("Boards whose votes had changed."))
+    failed = models.PositiveIntegerField(default=0)
+    waiting = models.PositiveIntegerField(default=0, help_text=_("Boards that the time did not suffice for."))
+    interrupted = models.PositiveIntegerField(
+        default=0, help_text=_("Runs right before it that were killed or failed.")
+    )
+    error = models.CharField(max_length=300, blank=True, help_text=_("What ended the run before its time."))
+
+    objects = FitRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run of fits")
+        verbose_name_plural = _("runs of fits")
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="fit_run_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.begun_at:%Y-%m-%d %H:%M}"

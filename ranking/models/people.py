@@ -3,14 +3,25 @@
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from arena.clock import now
 from arena.ids import uuid7
 
 
+class SuspicionQuerySet(models.QuerySet["Suspicion"]):
+    def open(self) -> "SuspicionQuerySet":
+        """Nobody has decided on them yet: their votes are out meanwhile."""
+        return self.filter(cleared_at=None, confirmed_at=None)
+
+    def open_by_detector(self) -> dict[str, int]:
+        counted = self.open().order_by("detector").values_list("detector").annotate(n=models.Count("pk"))
+        return dict(counted)
+
+
 class Suspicion(models.Model):
-    """What the watch found, about whom, and which votes it took out. Staff can take it back, once and for all.
+    """What the watch found, about whom, and which votes it took out. Staff confirms it, or takes it back once and for all.
 
     `code` names the subject under a key: a voter as `VoteEvent.judge` does, a prefix or a prompt by a keyed hash; single votes
     and windows by their day, so that clearing one says nothing about later ones.
@@ -48,11 +59,18 @@ class Suspicion(models.Model):
     updated_at = models.DateTimeField(default=now)
     cleared_at = models.DateTimeField(null=True, blank=True)
     cleared_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    confirmed_at = models.DateTimeField(null=True, blank=True, help_text=_("Somebody looked: these votes stay out."))
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+
+    objects = SuspicionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("suspicion")
         verbose_name_plural = _("suspicions")
-        indexes = [models.Index(fields=["-updated_at"])]
+        indexes = [
+            models.Index(fields=["-updated_at"]),
+            models.Index(fields=["detector"], condition=Q(cleared_at=None, confirmed_at=None), name="suspicions_open"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["detector", "kind", "code", "contestant"], name="suspicion_once", nulls_distinct=False

@@ -74,3 +74,20 @@ class PublishingState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.served:%Y-%m-%d %H:%M}"
+
+
+class SealingState(models.Model):
+    """One row while votes of before the log are being sealed (`ranking.votelog.earlier`): how far. It goes when all are in."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    exclusions = models.BooleanField(default=False, help_text=_("Votes are in; what was excluded is next."))
+    last = models.UUIDField(help_text=_("The last event that is sealed."))
+    sealed = models.PositiveBigIntegerField(default=0, help_text=_("Events so far."))
+
+    class Meta:
+        verbose_name = _("sealing of earlier votes")
+        verbose_name_plural = _("sealing of earlier votes")
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="sealing_state_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.sealed} sealed"

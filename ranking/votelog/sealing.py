@@ -11,7 +11,6 @@ The cost per event is constant: each chain's last line is read once per batch, a
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -34,17 +33,19 @@ def seal(batch: Sequence[VoteEvent], earlier: Iterable[VoteEvent]) -> None:
     """Seal a batch of events that is being absorbed, under the counts' lock and before they are marked as absorbed.
 
     `earlier`: the absorbed events of the same votes.
-
-    The first call of an installation seals everything that was absorbed before there was a log.
     """
     live = [event for event in batch if event.origin == Origin.LIVE]
-    if not live:
-        return
-    last = head()
-    if not last.number and not WithheldEntry.objects.exists():
-        _seal_earlier()
-        last = head()
-    _seal(live, earlier, clock.now(), last)
+    if live:
+        _seal(live, earlier, clock.now(), head())
+
+
+def seal_earlier(batch: Sequence[VoteEvent], changes: Sequence[VoteEvent], moment: datetime) -> None:
+    """Seal a batch of live events of before the log (`ranking.votelog.earlier`), under the counts' lock.
+
+    `changes`: how their votes were categorised since. Exclusions worked on the public board at once, so they are public at once.
+    """
+    _seal(batch, changes, moment, head())
+    release(moment, 0, 0)
 
 
 def append(entries: Iterable[Entry], last: chain.Head | None = None, about: int | None = None) -> chain.Head:
@@ -109,19 +110,6 @@ def _excluded(entries: Sequence[WithheldEntry]) -> dict[UUID, bool]:
         assert vote is not None
         found[vote] = EventKind.VOID in kinds or latest_flag(kinds) == EventKind.FLAG
     return found
-
-
-def _seal_earlier() -> None:
-    """Votes of before the log. Exclusions among them worked on the public board at once, so they are public at once."""
-    absorbed = VoteEvent.objects.filter(origin=Origin.LIVE, absorbed=True).order_by("created_at", "id")
-    changes = list(absorbed.filter(kind=EventKind.RECATEGORISE))
-    moment = clock.now()
-    for kinds in ([EventKind.CAST], list(KINDS)):
-        events = absorbed.filter(kind__in=kinds).iterator(chunk_size=BULK)
-        while part := list(islice(events, BULK)):
-            votes = {event.vote_id for event in part}
-            _seal(part, [event for event in changes if event.vote_id in votes], moment, head())
-    release(moment, 0, 0)
 
 
 def _seal(events: Sequence[VoteEvent], earlier: Iterable[VoteEvent], moment: datetime, last: chain.Head) -> None:

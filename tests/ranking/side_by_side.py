@@ -30,8 +30,8 @@ def threads(*jobs: Callable[[], None]) -> None:
         raise failures[0]
 
 
-def kill_an_absorber(hold: Callable[[], object]) -> None:
-    """Ends the connection of an absorber that waits for what `hold` locks in its transaction."""
+def kill_an_absorber(hold: Callable[[], object], verb: Callable[[], object] = counts.absorb) -> None:
+    """Ends the connection of an absorber (or of another `verb`) that waits for what `hold` locks in its transaction."""
     backend: list[int] = []
     outcome: list[str] = []
 
@@ -40,7 +40,7 @@ def kill_an_absorber(hold: Callable[[], object]) -> None:
             cursor.execute("SELECT pg_backend_pid()")
             backend.extend(cursor.fetchone())
         try:
-            counts.absorb()
+            verb()
         except DatabaseError:
             outcome.append("killed")
 

@@ -8,8 +8,8 @@ from django.db import DatabaseError, connection, transaction
 
 from arena.models import Contestant, Vote
 from ranking import counts
-from ranking.models import LogEntry, WithheldEntry
-from ranking.votelog import chain, names
+from ranking.models import LogEntry, SealingState, WithheldEntry
+from ranking.votelog import chain, earlier, names, sealing
 from tests.ranking import rows
 from tests.ranking.votelog.chains import log, sound, withheld
 
@@ -129,6 +129,47 @@ def test_votes_of_before_the_log_are_sealed_by_the_first_absorb(pair: list[Conte
     assert len(log()) == 5 and sound()
 
 
+@pytest.mark.parametrize("die_at", [0, 1, 2, 3, 4])
+def test_they_are_sealed_in_bounded_batches_and_a_crash_leaves_a_sound_beginning(
+    pair: list[Contestant],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    die_at: int,
+) -> None:
+    old = [rows.cast(*pair, "a", absorbed=True) for _ in range(5)]
+    for event, kind in ((old[0], "void"), (old[3], "flag"), (old[4], "flag"), (old[4], "unflag")):
+        rows.follow(event, kind, absorbed=True)
+    rows.cast(*pair, "b")
+    settings.ABSORB_BATCH = 2
+    sizes: list[int] = []
+    seal = sealing.seal_earlier
+
+    def seal_or_die(batch: Any, *more: Any) -> None:
+        seal(batch, *more)
+        if len(sizes) == die_at:
+            raise SystemError("killed")  # the batch is written, its transaction is not committed
+        sizes.append(len(batch))
+
+    monkeypatch.setattr(sealing, "seal_earlier", seal_or_die)
+    with pytest.raises(SystemError):
+        counts.absorb()
+    assert sizes == [2, 2, 1, 2][:die_at] and earlier.waiting() and sound()
+    assert len([line for line in log() if line["kind"] == "vote"]) == min(sum(sizes), 5)
+    assert rows.stored("live") == {}, "nothing new is counted before the old votes are in"
+    monkeypatch.undo()
+    with caplog.at_level("INFO", logger="ranking.votelog.earlier"):
+        assert counts.absorb() == 1
+    assert caplog.messages[-1] == "sealed 9 events of before the vote log"
+    out = set()
+    for line in log():
+        {"exclude": out.add, "include": out.discard}.get(line["kind"], lambda _vote: None)(line.get("vote"))
+    assert {log()[number - 1]["receipt"] for number in out} == {names.vote(old[n].vote_id) for n in (0, 3)} and sound()
+    assert {line["receipt"] for line in log()[:5]} == {names.vote(event.vote_id) for event in old}
+    assert not SealingState.objects.exists() and not earlier.waiting()
+    assert len(withheld()) == 4 and not WithheldEntry.objects.filter(released_at=None).exists()
+
+
 def test_the_database_refuses_to_change_or_delete_a_line(pair: list[Contestant]) -> None:
     rows.follow(rows.cast(*pair, "a"), "flag")
     counts.absorb()
@@ -148,5 +189,5 @@ def test_a_line_grows_with_the_vote_alone(pair: list[Contestant], django_assert_
     for size in (1, 15):
         for _ in range(size):
             rows.cast(*pair, "a")
-        with django_assert_num_queries(10):
+        with django_assert_num_queries(12):
             counts.absorb()
