@@ -24,6 +24,7 @@ GROUPS = {
             view_battle view_turn view_reply view_vote view_visitor
             view_report view_appeal view_gateblock view_ban add_ban change_ban
         """,
+        "ranking": "view_suspicion",
     },
     # Runs the site. Reads no conversation: `view_message` and `moderate` are missing on purpose.
     "operator": {
@@ -40,7 +41,7 @@ GROUPS = {
             view_deployment add_deployment change_deployment delete_deployment view_spend
         """,
         "ranking": """
-            view_paircount view_judgecount view_votestyle view_voteimport view_boardsnapshot
+            view_paircount view_judgecount view_votestyle view_votelabel view_voteimport view_boardsnapshot
             view_suspicion change_suspicion
         """,
         "datasets": "view_release view_releasefile view_releasedconversation publish_release",
@@ -53,7 +54,7 @@ GROUPS = {
             view_contestant view_contestantrevision view_pairweight view_vote view_voteevent view_job view_ops
             view_ratinground
         """,
-        "ranking": "view_paircount view_judgecount view_votestyle view_voteimport view_boardsnapshot",
+        "ranking": "view_paircount view_judgecount view_votestyle view_votelabel view_voteimport view_boardsnapshot",
         "datasets": "view_release view_releasefile",
     },
 }

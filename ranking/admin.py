@@ -1,10 +1,11 @@
 """The board in the admin: read the snapshots and counts, publish now, remove the demo data."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -18,17 +19,34 @@ from arena.admin.readonly import ReadOnlyAdmin
 from arena.models import SiteConfig, Vote
 from ranking import demo
 from ranking.guard import suspicions
-from ranking.models import BoardSnapshot, BoardTrouble, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
+from ranking.models import (
+    BoardSnapshot,
+    BoardTrouble,
+    JudgeCount,
+    PairCount,
+    Suspicion,
+    VoteImport,
+    VoteLabel,
+    VoteStyle,
+)
 from ranking.votelog import publication
 
 BATTLES_SHOWN = 200
 PUBLISH_NOW = "ranking.tasks.publish_now"
 
 
+class Category(admin.AllValuesFieldListFilter):
+    """With words on the link of the empty one, which is overall."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or _("Overall")}
+
+
 @admin.register(BoardSnapshot)
 class BoardSnapshotAdmin(ReadOnlyAdmin):
     list_display = ("origin", "category", "controlled", "votes", "fitted_at", "published_at", "public_counts")
-    list_filter = ("origin", "category", "controlled", ("published_at", admin.EmptyFieldListFilter))
+    list_filter = ("origin", ("category", Category), "controlled", ("published_at", admin.EmptyFieldListFilter))
     ordering = ("-fitted_at",)
     change_list_template = "ranking/admin_snapshots.html"
 
@@ -85,7 +103,7 @@ class BoardSnapshotAdmin(ReadOnlyAdmin):
 @admin.register(PairCount)
 class PairCountAdmin(ReadOnlyAdmin):
     list_display = ("origin", "category", "first", "second", "outcome", "count")
-    list_filter = ("origin", "category", "outcome")
+    list_filter = ("origin", ("category", Category), "outcome")
     list_select_related = ("first", "second")
     ordering = ("origin", "category", "first", "second", "outcome")
 
@@ -109,23 +127,56 @@ class VoteStyleAdmin(ReadOnlyAdmin):
     ordering = ("-event",)
 
 
+@admin.register(VoteLabel)
+class VoteLabelAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "name", "source", "event")
+    list_filter = ("name", "source")
+    list_select_related = ("event",)
+    ordering = ("-created_at", "-pk")
+    change_list_template = "ranking/admin_labels.html"
+
+
 @admin.register(VoteImport)
 class VoteImportAdmin(ReadOnlyAdmin):
     list_display = ("title", "origin", "format", "votes", "counted", "contestants", "styled", "created_at")
     list_filter = ("format",)
 
 
+class Decided(admin.SimpleListFilter):
+    title = gettext_lazy("decision")
+    parameter_name = "decided"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", _("open")), ("confirmed", _("confirmed")), ("cleared", _("taken back"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Suspicion]) -> QuerySet[Suspicion]:
+        chosen = {
+            "open": Q(cleared_at=None, confirmed_at=None),
+            "confirmed": Q(cleared_at=None, confirmed_at__isnull=False),
+            "cleared": Q(cleared_at__isnull=False),
+        }
+        return queryset.filter(chosen.get(self.value() or "", Q()))
+
+
 @admin.register(Suspicion)
 class SuspicionAdmin(ReadOnlyAdmin):
-    """Whom the watch suspects of what; the one thing to do is to take it back."""
+    """Whom the watch suspects of what. One decides: the votes stay out, or they count again."""
 
-    list_display = ("updated_at", "kind", "code", "detector", "way", "contestant", "statistic", "votes", "cleared_by")
-    list_filter = ("detector", "kind", ("cleared_at", admin.EmptyFieldListFilter))
-    list_select_related = ("contestant", "cleared_by")
+    list_display = ("updated_at", "kind", "code", "detector", "way", "contestant", "statistic", "votes", "decision")
+    list_filter = (Decided, "detector", "kind")
+    list_select_related = ("contestant", "cleared_by", "confirmed_by")
     search_fields = ("code",)
     ordering = ("-updated_at",)
     readonly_fields = ("battles",)
-    actions = ["clear"]
+    actions = ["confirm", "clear"]
+
+    @admin.display(description=gettext_lazy("decision"))
+    def decision(self, suspicion: Suspicion) -> str:
+        if suspicion.cleared_at:
+            return _("taken back by %(who)s") % {"who": suspicion.cleared_by or "-"}
+        if suspicion.confirmed_at:
+            return _("confirmed by %(who)s") % {"who": suspicion.confirmed_by or "-"}
+        return _("open")
 
     @admin.display(description=gettext_lazy("battles, newest first"))
     def battles(self, suspicion: Suspicion) -> SafeString:
@@ -136,6 +187,11 @@ class SuspicionAdmin(ReadOnlyAdmin):
 
     def has_clear_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("ranking.change_suspicion")
+
+    @admin.action(description=gettext_lazy("Confirm: these votes stay out"), permissions=["clear"])
+    def confirm(self, request: HttpRequest, queryset: QuerySet[Suspicion]) -> None:
+        done = sum(suspicions.confirm(suspicion, request.user) for suspicion in queryset)
+        self.message_user(request, ngettext("%d suspicion is confirmed.", "%d suspicions are confirmed.", done) % done)
 
     @admin.action(description=gettext_lazy("Take back: these votes count again"), permissions=["clear"])
     def clear(self, request: HttpRequest, queryset: QuerySet[Suspicion]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import redis
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from arena import clock
 from arena.embedded import paths
@@ -21,6 +22,7 @@ from inference.models import EngineEndpoint
 
 log = logging.getLogger(__name__)
 LOCK, LOCK_S = "ops:computing", 60
+RANKING = "ranking.operators.figures"  # by name: what is above us arrives as an address
 
 
 def refresh() -> bool:
@@ -43,6 +45,7 @@ def compute(valkey: redis.Redis) -> dict[str, Any]:
     last = snapshot.read(valkey)
     before = last.data if last else {}
     data = now.figures(valkey)
+    data["ranking"] = import_string(RANKING)()
     counters.advance(valkey, data["deployments"])
     data["counters"] = counters.totals(valkey)
     data["engines"] = _with_rates(_engines(), before)

@@ -4,6 +4,7 @@ Labels are names that operators gave (endpoints, deployments), our own codes, or
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -11,6 +12,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from arena import clock
 from arena.operations import counters, heartbeat, snapshot
 from arena.operations.catalogue import CATALOGUE, MOST_SERIES
 from arena.operations.heartbeat import Beat
@@ -90,6 +92,7 @@ class Figures(Collector):
         if self.told:
             page.set("agon_figures_age_seconds", (), self.told.age_s)
             _of_now(page, self.told.data)
+            _of_ranking(page, self.told.data.get("ranking") or {})
             _of_endpoints(page, self.told.data)
             _of_counters(page, self.told.data)
             _of_processes(page, self.told.data)
@@ -110,6 +113,29 @@ def _of_now(page: Page, data: dict[str, Any]) -> None:
     disk = data["disk"]
     page.set("agon_disk_bytes", ("free",), disk["free_bytes"])
     page.set("agon_disk_bytes", ("used",), disk["size_bytes"] - disk["free_bytes"])
+
+
+def _of_ranking(page: Page, told: dict[str, Any]) -> None:
+    """`told` is what ranking.operators said, or nothing. Ages are of this moment."""
+    if not told:
+        return
+    run, boards, published, log = told["run"] or {}, told["boards"], told["publication"], told["log"]
+    page.set("agon_fit_age_seconds", (), _age(run.get("ended_at")))
+    page.set("agon_fit_seconds", (), run.get("seconds"))
+    page.set("agon_fit_failures", (), run["again"] + 1 if run.get("state") in ("failed", "killed") else 0)
+    for state, value in (("known", boards["known"]), ("failed", boards["failed"]), ("waiting", run.get("waiting"))):
+        page.set("agon_boards", (state,), value)
+    page.set("agon_publication_age_seconds", (), _age(published["served"]))
+    page.set("agon_publication_overdue_seconds", (), _age(published["overdue"]) or 0)
+    for state, key in (("sealed", "lines"), ("public", "public"), ("hidden", "hidden")):
+        page.set("agon_log_lines", (state,), log[key])
+    page.set("agon_oldest_uncounted_seconds", (), _age(log["oldest"]) or 0)
+    for detector, value in told["suspicions"].items():
+        page.set("agon_suspicions_open", (detector,), value)
+
+
+def _age(moment: str | None) -> float | None:
+    return max(0.0, (clock.now() - datetime.fromisoformat(moment)).total_seconds()) if moment else None
 
 
 def _of_endpoints(page: Page, data: dict[str, Any]) -> None:

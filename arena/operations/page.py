@@ -1,7 +1,7 @@
 """What /ops shows: the last figures and the processes, put into words and bars. Nothing is computed here."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +23,14 @@ BACKLOGS = {
     "unenriched": _("Messages of the last day that detectors have not read"),
     "votes_uncounted": _("Votes that are not counted yet"),
 }
+RUNS = {
+    "running": _("running"),
+    "done": _("done"),
+    "failed": _("failed"),
+    "killed": _("killed, is begun again"),
+}
+BEHIND = 2  # runs of fits that a vote may wait for before somebody should look
+OVERDUE_S = 300
 
 
 def context() -> dict[str, Any]:
@@ -37,6 +45,7 @@ def context() -> dict[str, Any]:
     hour = data["hour"]
     shown |= {"data": data, "at": datetime.fromisoformat(data["at"]), "hour_at": datetime.fromisoformat(hour["at"])}
     shown["engines"] = engines(data)
+    shown["ranking"] = ranking(data)
     shown["queues"] = queues(data, beats)
     shown["latency"] = latency(data, beats)
     shown["chart"] = chart(hour["hours"])
@@ -82,6 +91,30 @@ def engines(data: dict[str, Any]) -> list[dict[str, Any]]:
         filled = {"share": share, "meter": str(round(share or 0))}
         shown.append(row | filled | {"words": STATES[row["state"]], "spent": spent, "over": over})
     return shown
+
+
+def ranking(data: dict[str, Any]) -> dict[str, Any] | None:
+    """What ranking.operators told, with times as times and what somebody should look at; None while nothing was told."""
+    if not (told := data.get("ranking")):
+        return None
+    run, published, log = _times(told["run"] or {}), _times(told["publication"]), _times(told["log"])
+    moment = datetime.fromisoformat(data["at"])
+    return told | {
+        "run": run | {"words": RUNS[run["state"]]} if run else None,
+        "publication": published,
+        "log": log | {"waiting": data["backlog"]["votes_uncounted"]},
+        "troubles": [_times(row) for row in told["boards"]["troubles"]],
+        "late": published["overdue"] and moment - published["overdue"] > timedelta(seconds=OVERDUE_S),
+        "behind": log["oldest"] and moment - log["oldest"] > timedelta(seconds=BEHIND * settings.REFIT_S),
+        "open": sum(told["suspicions"].values()),
+    }
+
+
+TIMES = ("begun_at", "ended_at", "served", "changed", "next", "overdue", "oldest", "since")
+
+
+def _times(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: row[name] and datetime.fromisoformat(row[name]) for name in TIMES if name in row}
 
 
 def queues(data: dict[str, Any], beats: list[Beat]) -> list[dict[str, Any]]:

@@ -52,6 +52,16 @@ def clear(suspicion: Suspicion, actor: Actor) -> int:
     return len(back)
 
 
+def confirm(suspicion: Suspicion, actor: Actor) -> bool:
+    """Somebody looked, and the votes stay out: nothing is left to decide. False when it is decided already."""
+    with transaction.atomic():
+        open_ = Suspicion.objects.open().filter(pk=suspicion.pk)
+        if not open_.update(confirmed_at=clock.now(), confirmed_by=getattr(actor, "pk", None)):
+            return False
+        audit.record(actor, "confirm", suspicion, {"open": True}, {"open": False, "votes": suspicion.votes})
+    return True
+
+
 def _cleared(named: Suspicion) -> bool:
     """Staff has let this subject go: of the same rule, or, since all tests ask the same of it, of any test."""
     about = Suspicion.objects.filter(kind=named.kind, code=named.code, cleared_at__isnull=False)

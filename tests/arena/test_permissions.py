@@ -29,7 +29,7 @@ from arena.models import (
 from arena.votes import cast_vote
 from datasets.models import Release
 from inference.models import Spend
-from ranking.models import BoardSnapshot, JudgeCount, PairCount, Suspicion, VoteImport, VoteStyle
+from ranking.models import BoardSnapshot, JudgeCount, PairCount, Suspicion, VoteImport, VoteLabel, VoteStyle
 from tests import factories
 
 WHO = ("moderator", "operator", "rater", "analyst", "superuser")
@@ -63,8 +63,9 @@ inference.spend            -          LD                          -      -      
 ranking.boardsnapshot      -          LD                          -      LD       LD
 ranking.judgecount         -          LD                          -      LD       LD
 ranking.paircount          -          LD                          -      LD       LD
-ranking.suspicion          -          LD clear                    -      -        LD clear
+ranking.suspicion          LD         LD confirm,clear            -      -        LD confirm,clear
 ranking.voteimport         -          LD                          -      LD       LD
+ranking.votelabel          -          LD                          -      LD       LD
 ranking.votestyle          -          LD                          -      LD       LD
 """
 
@@ -112,6 +113,7 @@ def site(db: None, valkey: object, monkeypatch: pytest.MonkeyPatch) -> None:
     Suspicion.objects.create(detector="cap", kind="voter", code="j", votes=0)
     sizes = [f"{name}_{side}" for name in ("length", "headers", "lists", "bold") for side in "ab"]
     VoteStyle.objects.create(event=VoteEvent.objects.get(), **dict.fromkeys(sizes, 1))
+    VoteLabel.objects.create(event=VoteEvent.objects.get(), name="math", source="file")
     reply = Turn.objects.get(battle=battle).replies.first()
     Report.objects.create(reply=reply, visitor=battle.visitor, reason="other", text="t")
     appeals.appeal(GateBlock.objects.create(policy="1", category="c", rule="r", prompt="p"), "but why")

@@ -6,6 +6,8 @@ import pytest
 from django.contrib import admin
 from playwright.sync_api import expect
 
+from arena.models import VoteEvent
+from ranking.models import Suspicion, VoteLabel
 from tests.e2e.person import Person
 from tests.stack import Stack
 
@@ -52,3 +54,25 @@ def test_what_the_admin_does_by_script_works_under_the_policy(newcomer: Callable
     expect(operator.page.locator("#nav-sidebar tr.model-contestant")).to_be_visible()
     expect(operator.page.locator("#nav-sidebar tr.model-battle")).to_be_hidden()
     assert operator.errors == []
+
+
+LISTS = ("boardsnapshot", "suspicion", "votelabel", "paircount")  # ours, and one as Django makes them
+
+
+def test_lists_of_the_ranking_are_accessible_at_a_desk_and_on_a_phone(
+    staff: Callable[..., Person], stack: Stack
+) -> None:
+    with stack.orm():
+        cast = VoteEvent.objects.filter(kind="cast").last()
+        VoteLabel.objects.get_or_create(event=cast, name="math", source="file")
+        Suspicion.objects.get_or_create(detector="swarm", kind="window", code="7 d to 2026-01-01", votes=3)
+    operator = staff("operator")
+    for width in (1280, 375):
+        operator.page.set_viewport_size({"width": width, "height": 800})
+        operator.page.goto("/admin/")
+        expect(operator.page.locator(".messagelist a")).to_contain_text("suspicion")
+        assert operator.violations() == []
+        for name in LISTS:
+            operator.page.goto(f"/admin/ranking/{name}/")
+            expect(operator.page.locator("#result_list tbody tr").first).to_be_visible()
+            assert operator.violations() == [], (name, width)

@@ -13,10 +13,13 @@ from arena import clock, logs
 from arena.models import GateBlock, Job, Reply
 from arena.operations import computing, counters, heartbeat, queues
 from inference.models import Deployment, EngineEndpoint, Spend
+from ranking import counts
+from ranking.models import BoardSnapshot, BoardTrouble, FitRun, PublishingState, Suspicion
 from tests import factories
 from tests.arena.views_help import Person, url
 
 PROMPT = "canary-prompt-5e1"
+LONG_AGO = "2026-01-01T00:00:00+00:00"
 
 
 def staff(name: str = "op", may: bool = True, is_staff: bool = True) -> Client:
@@ -46,6 +49,7 @@ def busy(valkey: redis.Redis, monkeypatch: Any, engine: dict[str, Any] | None = 
     Job.objects.create(kind="refit", state="failed")
     Spend.objects.create(endpoint=deployment.endpoint, day=clock.now().date(), cost=Decimal("1.25"))
     beats(monkeypatch, str(deployment.pk))
+    ranked()
     later = clock.now() + counters.LAG + timedelta(seconds=1)
     monkeypatch.setattr(clock, "now", lambda: later)
     monkeypatch.setattr(computing.engines, "ask_all", _asked(engine or ENGINE))
@@ -54,6 +58,19 @@ def busy(valkey: redis.Redis, monkeypatch: Any, engine: dict[str, Any] | None = 
     computing.snapshot.store(before, valkey)
     assert computing.refresh()
     return person
+
+
+def ranked() -> None:
+    """Boards, one of which fails; a run that was begun again; a publication; a suspicion."""
+    counts.absorb()
+    moment = clock.now()
+    BoardSnapshot.objects.create(origin="live", votes=3, seed=1, board={}, published_at=moment)
+    BoardTrouble.objects.create(origin="live", category="code", error="ValueError", times=3, at=moment)
+    run = {"looked": 12, "fitted": 2, "failed": 1, "waiting": 4, "interrupted": 1}
+    FitRun.objects.create(begun_at=moment - timedelta(seconds=2.5), ended_at=moment, **run)
+    PublishingState.objects.create(served=moment)
+    for code in ("j", "k"):
+        Suspicion.objects.create(detector="swarm", kind="window", code=code, votes=7)
 
 
 ENGINE = {
@@ -117,6 +134,17 @@ def told(valkey: redis.Redis) -> dict[str, Any]:
         "hour": {
             "at": moment, "latency": latency, "failures": [["timeout", 1400]], "hours": hours,
             "clients": served, "groups": served,
+        },
+        "ranking": {
+            "run": {
+                "state": "failed", "again": 2, "begun_at": moment, "ended_at": moment, "seconds": 2.5, "looked": 12,
+                "fitted": 2, "failed": 1, "waiting": 4, "error": "ValueError",
+            },
+            "boards": {"known": 12, "failed": 1, "troubles": [
+                {"board": "live · code", "since": moment, "times": 3, "error": "ValueError"}]},
+            "publication": {"served": moment, "changed": None, "next": moment, "overdue": LONG_AGO},
+            "log": {"lines": 1234, "public": 1000, "hidden": 5, "oldest": LONG_AGO, "earlier": None},
+            "suspicions": {"swarm": 2},
         },
         "others": [{"process": "valkey", "instance": "pid 1", "resident_bytes": 10**7, "cpu_s": 4.0}],
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """/metrics: who may read it, that a scraper can, that every metric is documented, and what no label may hold."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as prometheus
 
+from arena import clock
 from arena.models import Visitor
 from arena.operations import access, exposition, snapshot
 from arena.operations.catalogue import CATALOGUE, MOST_SERIES
@@ -127,6 +129,31 @@ def test_the_figures_are_right(settings, valkey: redis.Redis, monkeypatch: pytes
     assert found["agon_dispatch_requests", on_stub, "running"] == 2
     assert found["agon_jobs", "failed"] == 1
     assert found["agon_figures_age_seconds",] < 5
+
+
+def test_the_rankings_figures_are_right_and_age_by_themselves(
+    settings, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy(valkey, monkeypatch)
+    found = values(scrape(settings))
+    assert found["agon_suspicions_open", "swarm"] == 2 and found["agon_fit_seconds",] == 2.5
+    assert [found["agon_boards", state] for state in ("known", "failed", "waiting")] == [1, 1, 4]
+    assert [found["agon_log_lines", state] for state in ("sealed", "public", "hidden")] == [3, 0, 0]
+    assert found["agon_fit_failures",] == found["agon_oldest_uncounted_seconds",] == 0
+    assert found["agon_publication_overdue_seconds",] == 0
+    told, later = snapshot.read(valkey), clock.now() + timedelta(seconds=100)
+    assert told
+    told.data["ranking"]["run"] |= {"state": "killed", "again": 2}
+    for part, name in (("publication", "overdue"), ("log", "oldest")):
+        told.data["ranking"][part][name] = clock.now().isoformat()
+    snapshot.store(told.data, valkey)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    again = values(scrape(settings))
+    for name in ("agon_fit_age_seconds", "agon_publication_age_seconds"):
+        assert again[name,] == pytest.approx(found[name,] + 100, abs=1)
+    for name in ("agon_publication_overdue_seconds", "agon_oldest_uncounted_seconds"):
+        assert again[name,] == pytest.approx(100, abs=1)
+    assert again["agon_fit_failures",] == 3
 
 
 def test_no_label_holds_a_person_or_a_text(settings, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:

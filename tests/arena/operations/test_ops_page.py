@@ -13,6 +13,7 @@ from arena.operations import heartbeat, hour, now, page, queues, snapshot
 from arena.operations.computing import message
 from tests import factories
 from tests.arena.operations.help import ENGINE, PROMPT, busy, staff
+from tests.arena.operations.help import told as figures
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
 
@@ -56,6 +57,36 @@ def test_it_shows_whom_each_scheduler_serves(valkey: redis.Redis, monkeypatch: p
     assert f"{name} k1-00112233 1,234 56,790 4,321 7 11 0.13 s 2.50 s" in shown
     assert re.search(r"stub-fast on stub \(\S+\) 1 .* exam:5 - 77 – – 1 – – –", shown), (
         "the worker's own, for an endpoint without one"
+    )
+
+
+def test_it_shows_how_the_ranking_gets_on(valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy(valkey, monkeypatch)
+    client = staff()
+    shown = text_of(client.get("/ops"))
+    for words in (
+        "1 board could not be fitted and stays what it was live · code ( 3 times, first",
+        "It took 2.5 s Boards that it looked at 12 fitted anew 2 failed 1 left for the next run 4",
+        "Killed or failed before it 1",
+        "Lines 3 of them public 0",
+        "Suspicions to decide on swarm 2",
+    ):
+        assert words.replace("( ", "(") in shown.replace("( ", "("), words
+    assert re.search(r"Last run (just now|.{3,20} ago) done", shown)
+    assert re.search(r"Next publication \d{4}-\d\d-\d\d \d\d:\d\d", shown)
+    for words in ("The vote log is behind", "The live boards are not published", "are being sealed", "See them"):
+        assert words not in shown
+    ranking = figures(valkey)["ranking"]
+    shown = text_of(client.get("/ops"))
+    for words in ("The vote log is behind: the oldest vote", "The live boards are not published: a moment"):
+        assert words in shown, words
+    change(valkey, ranking=ranking | {"log": ranking["log"] | {"earlier": 4000}, "run": None, "suspicions": {}})
+    shown = text_of(client.get("/ops"))
+    for words in ("are being sealed: 4,000 so far", "No run yet.", "Suspicions to decide on None."):
+        assert words in shown, words
+    change(valkey, ranking=None)
+    assert "Suspicions to decide on" not in text_of(client.get("/ops")), (
+        "figures of the version before, right after an upgrade"
     )
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
@@ -100,3 +100,37 @@ def test_staff_sees_who_what_how_much_and_the_battles(town: Town, queued: list[s
     back = {"action": "clear", "_selected_action": [str(found.pk)]}
     said = client.post(reverse("admin:ranking_suspicion_changelist"), back, follow=True).content.decode()
     assert "30 votes count again." in said and flagged() == set()
+
+
+def test_what_somebody_has_confirmed_is_decided_and_can_still_be_taken_back(client: Client) -> None:
+    for code in "ab":
+        Suspicion.objects.create(detector="cap", kind="voter", code=code, votes=3)
+    first, second = Suspicion.objects.order_by("code")
+    client.force_login(User.objects.create_superuser("root"))
+    page = reverse("admin:ranking_suspicion_changelist")
+    shown = client.get(reverse("admin:index")).content.decode()
+    assert "2 suspicions about votes are open." in shown and f'href="{page}?decided=open"' in shown
+    assert "2 suspicions" in client.get("/desk/").content.decode()
+    client.post(page, {"action": "confirm", "_selected_action": [str(first.pk)]})
+    assert list(Suspicion.objects.open()) == [second] and Suspicion.objects.open_by_detector() == {"cap": 1}
+    first.refresh_from_db()
+    assert first.confirmed_at and str(first.confirmed_by) == "root" and not first.cleared_at
+    assert not suspicions.confirm(first, None), "once"
+    assert AuditEntry.objects.get(action="confirm").actor == first.confirmed_by
+    listed = {way: client.get(f"{page}?decided={way}").content.decode() for way in ("open", "confirmed", "cleared")}
+    assert [way for way, html in listed.items() if str(first.pk) in html] == ["confirmed"]
+    assert [way for way, html in listed.items() if str(second.pk) in html] == ["open"]
+    suspicions.clear(first, None)
+    assert str(first.pk) in client.get(f"{page}?decided=cleared").content.decode()
+    suspicions.clear(second, None)
+    for address in (reverse("admin:index"), "/desk/"):
+        assert "suspicion about votes" not in client.get(address).content.decode()
+
+
+def test_whoever_may_not_see_suspicions_is_told_nothing(client: Client) -> None:
+    Suspicion.objects.create(detector="cap", kind="voter", code="a", votes=3)
+    for group, told in (("moderator", True), ("operator", True), ("analyst", False)):
+        user = User.objects.create_user(group, is_staff=True)
+        user.groups.add(Group.objects.get(name=group))
+        client.force_login(user)
+        assert ("1 suspicion about votes is open." in client.get(reverse("admin:index")).content.decode()) == told
