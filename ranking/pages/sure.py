@@ -13,6 +13,7 @@ from ranking.pages.words import FIGURES, REASONS
 
 SURELY, PERHAPS = 0.95, 0.5  # from which chance of being first on a lead is called one
 FLAG_P = 0.05  # a test below this p-value is worth a warning
+NO_WIDER = 1.02  # up to which intervals by person are as wide as those by vote
 HELPED = 0.05  # so is a larger part of the replicates without an estimate of their own
 
 
@@ -172,6 +173,12 @@ def clusters(board: Board) -> Sentence | None:
     if found is None:
         return None
     told = {"judges": _number(found.judges), "n": _number(found.effective_votes), "x": _number(found.inflation, 2)}
+    if found.judges > 1 and found.inflation < NO_WIDER:
+        text = _(
+            "%(judges)s people voted. That one person's votes belong together hardly changes the intervals: "
+            "they are %(x)s times as wide."
+        )
+        return Sentence("clusters", text % told)
     text = ngettext(
         "%(judges)s person cast all votes: they are worth about %(n)s independent ones, and the "
         "intervals are %(x)s times as wide.",
@@ -228,7 +235,7 @@ def cycles(board: Board) -> Sentence | None:
     if found is None:
         return None
     told = {"k": _number(found.observed), "n": _number(found.triads), "p": _p(found.p)}
-    told["m"] = _number(found.expected, 1 if found.expected < 10 else 0)
+    told["m"] = _number(found.expected, 1 if 0.05 <= found.expected < 10 else 0)
     if found.p < FLAG_P:
         text = _(
             "More circles (A beats B, B beats C, C beats A) than chance makes: %(k)s of %(n)s triples of models, about %(m)s "

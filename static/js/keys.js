@@ -1,4 +1,4 @@
-// Keys of the battle page: 1-4 vote in the order of the buttons, N new battle, Esc stop, / to the prompt box.
+// Keys of the battle page and of raters: 1-4 vote in the order of the buttons, N new battle, Esc stop, / to the prompt box.
 (() => {
   const typing = (node) => node?.matches?.("textarea, input:not([type=radio], [type=checkbox]), select, [contenteditable]");
 

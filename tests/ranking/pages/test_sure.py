@@ -123,6 +123,11 @@ def test_what_votes_of_one_person_are_worth(judges: int, words: str) -> None:
     assert one.warns is (judges == 1)
 
 
+def test_people_whose_votes_do_not_widen_the_intervals_are_said_to_change_little() -> None:
+    text = said(board(*ladder(3), clusters=Clusters(judges=42, effective_votes=473.0, inflation=0.92)), "clusters").text
+    assert text.startswith("42 people voted.") and "hardly changes the intervals" in text and "473" not in text
+
+
 @pytest.mark.parametrize(("lower", "words"), [(0.49, "does not matter measurably"), (0.505, "The side matters")])
 def test_the_effect_of_the_side(lower: float, words: str) -> None:
     found = Position(logit=0.04, se=0.02, share=0.51, lower=lower, upper=0.53)
