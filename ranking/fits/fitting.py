@@ -111,8 +111,15 @@ def remark(last: BoardSnapshot, mark: Any) -> None:
 
 
 def public_fits(origin: str) -> list[BoardSnapshot]:
-    """The boards of an origin that are not as the public log stands, under the counts' lock: fits of that state, to publish."""
-    return each(candidates.wanted(origin), _public_fit)
+    """The boards of an origin that are not as the public log stands, under the counts' lock: fits of that state, to publish.
+
+    What is measured is of this moment: how old it is would tell whether the board had to be fitted for its publication.
+    """
+    made = each(candidates.wanted(origin), _public_fit)
+    for snapshot in made:
+        if Key.of(snapshot) == Key(origin):
+            snapshot.board |= measured(origin, snapshot)
+    return made
 
 
 @transaction.atomic
@@ -166,12 +173,14 @@ def beside(origin: str, board: dict[str, Any], public: bool = False) -> dict[str
 
     last = BoardSnapshot.objects.filter(**Key(origin).columns).order_by("-fitted_at", "-id").first()
     drawn = sampling_ledger.pair_chances() if origin == Origin.LIVE else {}
-    return {
-        "planning": planning_facts.of(board, drawn),
-        "service": service_figures.measure(origin),
-        "sampling": sampling_ledger.account(origin, last.board.get("sampling") if last else None),
-        "topics": topics.measure(origin, board, public),
-    }
+    fitted = {"planning": planning_facts.of(board, drawn), "topics": topics.measure(origin, board, public)}
+    return fitted | measured(origin, last)
+
+
+def measured(origin: str, last: BoardSnapshot | None) -> dict[str, Any]:
+    """Service, and the ledger of the draws carried on from that of the board `last`, both until now."""
+    ledger = sampling_ledger.account(origin, last.board.get("sampling") if last else None)
+    return {"service": service_figures.measure(origin), "sampling": ledger}
 
 
 def prune(key: Key) -> None:

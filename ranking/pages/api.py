@@ -15,6 +15,7 @@ from ranking.fits import boards, history
 from ranking.fits.boards import Asked
 from ranking.pages import matrices, published
 from ranking.pages.published import Board, Row, Standing
+from ranking.votelog import names
 
 router = Router(tags=["leaderboard"])
 
@@ -209,7 +210,7 @@ def _board(asked: Asked) -> Board:
 def _named(board: Board | boards.Entry) -> dict[str, Any]:
     key = board.key
     named = {"origin": key.origin, "category": key.category, "style": key.style, "synthetic": key.demo}
-    return named | {"snapshot": board.snapshot, "published": board.published_at, "votes": board.votes}
+    return named | {"snapshot": names.snapshot(board.snapshot), "published": board.published_at, "votes": board.votes}
 
 
 def _rows(board: Board, slugs: list[str]) -> list[Row]:

@@ -21,6 +21,11 @@ def vote(key: UUID) -> str:
     return commitment(receipt(key))
 
 
+def snapshot(key: UUID) -> UUID:
+    """Of a published board. Its key tells when it was fitted, and so whether an exclusion that waits had it fitted anew."""
+    return UUID(bytes=keyed("snapshot", key.bytes)[:16], version=4)
+
+
 def salt(publication: int) -> str:
     """32 hex digits that hide what the head of the withheld chain was at a publication."""
     return keyed("withheld-salt", str(publication).encode()).hex()[:32]

@@ -12,6 +12,7 @@ from django.test import Client
 from arena import limits
 from ranking.models import BoardSnapshot
 from ranking.pages import downloads
+from ranking.votelog.names import snapshot as public_id
 from tests.ranking import publishing, rows
 
 pytestmark = pytest.mark.django_db
@@ -49,7 +50,7 @@ def test_the_board_has_its_figures_under_stable_names() -> None:
         "models",
     ]
     assert list(told)[9:] == ["category", "style", "figures", "why", "log_entry"]
-    assert told["snapshot"] == str(snapshot.pk)
+    assert told["snapshot"] == str(public_id(snapshot.pk))
     assert (told["origin"], told["synthetic"], told["state"], told["votes"]) == ("live", False, "fitted", 42)
     assert told["method"]["confidence"] == 0.95
     assert get(f"/api/v1/log/boards/{told['log_entry']}").json()["boards"][0]["seed"] == told["seed"]

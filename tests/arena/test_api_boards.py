@@ -9,6 +9,7 @@ from django.test import Client
 
 from ranking.fits import fitting
 from ranking.models import BoardHistory, BoardSnapshot
+from ranking.votelog.names import snapshot as public_id
 from tests.ranking import publishing, rows
 
 pytestmark = pytest.mark.django_db
@@ -51,11 +52,11 @@ def test_boards_are_listed_and_chosen_by_their_names() -> None:
     imported, secret = copy(origin="import:llmfao"), copy("code", published=False)
     names = [(one["origin"], one["category"], one["style"]) for one in told("/boards")["boards"]]
     assert names == [("import:llmfao", "", "off"), ("live", "", "off"), ("live", "", "on"), ("live", "en", "off")]
-    assert told(category="en")["snapshot"] == str(english.pk)
-    assert told(style="on")["snapshot"] == str(styled.pk)
-    assert told(origin="import:llmfao")["snapshot"] == str(imported.pk)
+    assert told(category="en")["snapshot"] == str(public_id(english.pk))
+    assert told(style="on")["snapshot"] == str(public_id(styled.pk))
+    assert told(origin="import:llmfao")["snapshot"] == str(public_id(imported.pk))
     assert told()["category"] == "" and told()["style"] == "off"
-    assert str(secret.pk) not in get("/boards").content.decode()
+    assert str(public_id(secret.pk)) not in get("/boards").content.decode()
 
 
 @pytest.mark.parametrize("path", ["", "/history", "/pairs"])

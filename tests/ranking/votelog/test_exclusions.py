@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from arena import clock
 from arena.models import Contestant, PairWeight, VoteEvent
@@ -102,6 +103,28 @@ def test_nor_on_a_board_that_is_too_large_to_read_vote_by_vote(
         publish(monkeypatch, timedelta(hours=hours))
         assert (log(), published.current()) == before
         rows.follow(event, "unflag")  # the cell moves within its table
+
+
+def test_a_published_board_does_not_tell_when_it_was_fitted(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch, client: Client, valkey: object
+) -> None:
+    """Fitted for its publication because an exclusion waits, or before: neither its id nor what is measured says which."""
+    event = rows.cast(*pair, "a")
+    publish(monkeypatch, timedelta())
+    for day, excluded in ((1, False), (2, True)):
+        rows.cast(*pair, "b")
+        if excluded:
+            rows.follow(event, "flag")
+        at(monkeypatch, timedelta(days=day))
+        fitting.refit()
+        at(monkeypatch, timedelta(days=day, hours=1))
+        publication.publish(at_once=True)
+        board = published.current()
+        assert board and board.published_at == clock.now() and (board.fitted_at == clock.now()) == excluded
+        told = client.get("/api/v1/leaderboard").content.decode()
+        assert str(board.snapshot) not in told, "a version 7 holds its time"
+        assert board.sampling and datetime.fromisoformat(board.sampling["until"]) == clock.now() - timedelta(minutes=1)
+        assert board.service and datetime.fromisoformat(board.service["until"]) == clock.now()
 
 
 def test_publications_do_not_show_in_their_commitment_whether_anything_is_withheld(
