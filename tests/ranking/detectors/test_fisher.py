@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
 from ranking.detectors import fisher
 from ranking.detectors.history import Ballots, History
@@ -21,6 +22,14 @@ def test_a_run_of_impossible_votes_is_flagged_and_the_looks_can_be_repeated() ->
     assert not fisher.flags(np.empty(0), seed=3)
     p = np.linspace(0.02, 0.9, 100)
     assert len({fisher.flags(p, seed=9) for _ in range(5)}) == 1
+
+
+def test_the_five_looks_share_alpha_and_each_sees_the_votes_up_to_it() -> None:
+    """Equal p-values: the bound of a look at j votes is reached at p = exp(-chi2 / 2j); the look with the mildest one decides."""
+    for seed in range(20):
+        looks = np.random.default_rng(seed).integers(1, 101, 5)
+        bound = np.exp(-chi2.isf(0.1 / 5, 2 * looks) / (2 * looks)).max()
+        assert fisher.flags(np.full(100, 0.999 * bound), seed) and not fisher.flags(np.full(100, 1.001 * bound), seed)
 
 
 @pytest.mark.parametrize("kind", ["honest", "random", "rig", "anti-strong"])

@@ -19,6 +19,7 @@ CALM = {"machine": False, "since_ready": 20, "since_begun": 40, "characters": 15
         ({"since_begun": 4}, False),
         ({"recent": 21}, False),
         ({"recent": 21, "since_ready": 1}, True),
+        ({"recent": 20, "since_ready": 1}, False),
         ({"recent": 21, "age": 30}, False),
         ({"age": 30, "since_ready": 1}, False),
         ({"age": 30, "recent": 21, "since_begun": 3}, True),

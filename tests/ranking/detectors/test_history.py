@@ -26,6 +26,12 @@ def test_a_pair_with_many_battles_speaks_for_itself_and_one_with_none_borrows() 
     assert ac[0] > 0.7 and ac[2] == pytest.approx(0.2, abs=0.02)  # never met: stronger than stronger
 
 
+def test_what_all_pairs_say_is_worth_twenty_battles() -> None:
+    history = History(np.zeros((2, 2, 3)), np.zeros(2), 0.25)
+    history.ended[0, 1] = 20, 0, 0
+    assert history.of_each(Ballots.of([0], [1], [0]))[0] == pytest.approx([(1 + 0.375) / 2, 0.375 / 2, 0.25 / 2])
+
+
 def test_a_voters_own_ballots_are_taken_out() -> None:
     world = World.of(1)
     mine = world.voter("anti-strong", 60)

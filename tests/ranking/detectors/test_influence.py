@@ -34,6 +34,14 @@ def test_the_earliest_are_kept() -> None:
     assert excess(ballots, np.zeros(5, int), np.full(5, 100.0), 0.03, 1).tolist() == [False] * 3 + [True] * 2
 
 
+def test_everybody_has_the_least_and_a_capped_ballot_uses_up_nothing() -> None:
+    new = Ballots.of([0] * 5, [1] * 5, [0] * 5)
+    assert not excess(new, np.zeros(5, int), np.zeros(2), 0.02, 5).any()
+    assert excess(new, np.zeros(5, int), np.zeros(2), 0.02, 4).tolist() == [False] * 4 + [True]
+    row = Ballots.of([0, 0, 1], [2, 1, 3], [0] * 3)  # the second is one too many of model 0, so model 1 is still unused
+    assert excess(row, np.zeros(3, int), np.zeros(4), 0.02, 1).tolist() == [False, True, False]
+
+
 def test_a_busy_voter_who_votes_about_everything_keeps_all() -> None:
     rng = np.random.default_rng(1)
     a = rng.integers(0, 50, 1000)

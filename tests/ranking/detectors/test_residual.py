@@ -2,15 +2,29 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from ranking.detectors import residual
-from ranking.detectors.history import Ballots
+from ranking.detectors.history import A_WON, B_WON, TIED, Ballots, History
 from tests.ranking.detectors.voters import World, crowd
 
 
 def test_nothing_is_found_in_nothing() -> None:
     found = residual.look_at(World.of(1).history, Ballots.of([], [], []))
     assert (found.p, found.agreement_p) == (1.0, 1.0) and not found.z.any()
+
+
+def test_z_and_p_by_hand() -> None:
+    """Four battles of a pair that the history has 100 even battles of, and one against a third model."""
+    history = History(np.zeros((3, 3, 3)), np.zeros(3), 0.2)
+    history.ended[0, 1], history.ended[1, 0] = (40, 40, 20), (40, 40, 20)
+    found = residual.look_at(history, Ballots.of([0, 0, 1, 1, 0], [1, 1, 0, 0, 2], [A_WON, A_WON, B_WON, TIED, A_WON]))
+    one = 0.2  # the variance of 1, 0 and 1/2 with chances of .4, .4, .2
+    spread = 4 * one + 16 * one / 120 + one + one / 20
+    assert found.z == pytest.approx(
+        [2 / spread**0.5, -1.5 / (4 * one + 16 * one / 120) ** 0.5, -0.5 / (one + one / 20) ** 0.5]
+    )
+    assert (found.model, found.p) == (0, pytest.approx(3 * 2 * norm.sf(found.z[0])))
 
 
 def test_z_is_standard_under_the_null() -> None:

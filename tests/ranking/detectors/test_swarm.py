@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from ranking.detectors import swarm
-from ranking.detectors.history import A_WON, B_WON, Ballots
+from ranking.detectors.history import A_WON, B_WON, Ballots, History
 from tests.ranking.detectors.voters import SIZE, World
 
 NOBODY = Ballots.of([], [], [])
@@ -56,6 +57,23 @@ def test_a_campaign_against_one_is_seen_too() -> None:
     ballots = joined(world.voter("honest", 200), Ballots.of(bought.a, bought.b, np.where(mine, lost, bought.outcome)))
     out, found = swarm.quarantine(world.history, ballots, NOBODY)
     assert found and found[0].model == victim and found[0].z < 0 and out.any()
+
+
+def test_z_by_hand() -> None:
+    """The young prefer model 0 by 6 of 8, the regulars by 3 of 4, where the past is even."""
+    history = History(np.zeros((2, 2, 3)), np.zeros(2), 0.0)
+    history.ended[0, 1], history.ended[1, 0] = (500, 500, 0), (500, 500, 0)
+    young, regular = (Ballots.of([0] * n, [1] * n, [A_WON] * won + [B_WON] * (n - won)) for n, won in ((8, 6), (4, 3)))
+    chance = history.of_each(young)[0, 0]
+    assert chance == pytest.approx(0.5, abs=1e-4)
+    z, battles = swarm.look_at(history, young, regular, heterogeneity=0.1)
+    known = 4 + 0.19 / 0.01
+    spread = 8 * 0.25 + 64 * (0.01 + 0.19 / known + 0.19 / 1000)
+    assert battles.tolist() == [8, 8]
+    assert z[0] == -z[1] == pytest.approx((2 - 8 * 1 / known) / spread**0.5, rel=1e-3)
+    just = 4 * norm.sf(abs(z[0]))  # two models, two directions
+    for alpha, seen in ((1.01 * just, True), (0.99 * just, False)):
+        assert bool(swarm.quarantine(history, young, regular, alpha, 0.1)[1]) == seen
 
 
 def test_an_empty_window() -> None:

@@ -43,6 +43,20 @@ def test_a_certificate_is_confirmed_by_an_exact_refit(seed: int, k: int) -> None
     assert refitted[found.upper] - refitted[found.lower] == pytest.approx(found.after, abs=1e-8)
 
 
+def test_what_one_vote_less_does_to_first_order() -> None:
+    """Against refits without a thousandth of a vote; "both bad" is a tie."""
+    pairs = law_battles.ring(4, 4).pairs()
+    theta = bradley_terry.fit(pairs).theta
+    bread = bradley_terry.pseudo_inverse(bradley_terry.information(pairs, theta))
+    closes = certificate._influence(pairs, theta, bread, 0, 1)
+    for kind, points in enumerate(((1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (0.5, 0.5))):
+        up, down = pairs.points.copy(), pairs.points_against.copy()
+        up[2], down[2] = up[2] - points[0] / 1000, down[2] - points[1] / 1000
+        moved, _rounds = bradley_terry.newton(pairs.first, pairs.second, up, down, theta)
+        gap = (theta[0] - theta[1]) - (moved[0] - moved[1])
+        assert closes[kind, 2] == pytest.approx(1000 * gap, rel=1e-2, abs=1e-9)
+
+
 def fewest(pairs: Pairs, upper: int, lower: int, most: int) -> int | None:
     """Every choice of up to `most` votes, refitted exactly."""
     counts = np.stack([pairs.won, pairs.lost, pairs.tied]).ravel()

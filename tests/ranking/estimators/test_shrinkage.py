@@ -140,6 +140,29 @@ def test_given_tau_the_estimate_is_the_penalised_maximum() -> None:
     assert 0.5 < whole.dispersion < 1.1
 
 
+def test_a_category_s_votes_are_among_all_votes_and_vary_as_the_whole_board_s_do() -> None:
+    """J^-1 = H_k^-1 - H^-1 (Hausman 1978), over the dispersion; `along` is J times the category's own difference."""
+    rng = np.random.default_rng(8)
+    a, b = rng.integers(0, 2, 900), rng.integers(2, 4, 900)
+    overall = Tally.of_battles("abcd", a, b, rng.integers(0, 3, 900))
+    part = Tally.of_battles("abcd", a[:400], b[:400], rng.integers(0, 3, 400))
+    whole, pairs = shrinkage._whole(overall), part.pairs()
+    found = shrinkage._part(whole, pairs, shrinkage._rest(whole, pairs), whole.theta)
+    here = bradley_terry.information(pairs, whole.theta)
+    joint = np.linalg.pinv(
+        np.linalg.pinv(here, hermitian=True) - np.linalg.pinv(whole.information), hermitian=True, rcond=1e-9
+    )
+    made = found.vectors @ np.diag(found.values) @ found.vectors.T
+    assert np.allclose(made, joint / whole.dispersion, rtol=0.01, atol=0.01 * np.abs(made).max())
+    assert 0.5 < whole.dispersion < 0.85, "a third of ties"
+
+
+def test_the_dispersion_is_pearson_s() -> None:
+    """Ten battles of two equals, four tied: squares .25 of six over p q of ten, on nine degrees of freedom."""
+    tally = Tally.of_battles("ab", [0] * 10, [1] * 10, [0] * 3 + [1] * 3 + [2] * 4)
+    assert shrinkage._whole(tally).dispersion == pytest.approx(6 * 0.25 / (10 * 0.25) * 10 / 9)
+
+
 def test_models_without_votes_in_a_category_have_the_overall_rating_and_a_wider_interval() -> None:
     _truth, overall, categories = simulate(np.random.default_rng(5), [2_000, 2_000], 0.3)
     part = categories["c0"]

@@ -169,6 +169,18 @@ def test_covariates_that_cannot_be_told_apart_are_dropped_with_a_reason() -> Non
     assert fitted.names == alone.names == ("f0", "f1") and np.allclose(fitted.beta, alone.beta, atol=1e-9)
 
 
+def test_the_contrast_of_two_counts() -> None:
+    """FastChat's (a - b) / (a + b + 1), and arena-rank's without the one, which is 0 where nothing is there."""
+    assert contrast([3, 0, 0], [1, 0, 7]).tolist() == pytest.approx([2 / 5, 0, -7 / 8])
+    assert contrast([3, 0, 0], [1, 0, 7], offset=0).tolist() == pytest.approx([1 / 2, 0, -1])
+
+
+def test_points_of_every_outcome() -> None:
+    for outcome, points in ((Outcome.FIRST, 1), (Outcome.SECOND, 0), (Outcome.TIE, 0.5), (Outcome.BOTH_BAD, 0.5)):
+        rows = gather("ab", [], [Chunk([1], [0], [outcome], np.zeros((1, 0)))])
+        assert (rows.points[1, 0], rows.points[0, 1]) == (points, 1 - points)
+
+
 def test_without_covariates_it_is_bradley_terry() -> None:
     chunk = simulate(5, 5, 200)
     rows = gather("abcde", [], [Chunk(chunk.a, chunk.b, chunk.outcome, np.zeros((200, 0)))])

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from arena.clock import now
 from arena.models import AuditEntry
+from arena.votes import judge_of
 from ranking import counts
 from ranking.guard import suspicions, watch
 from ranking.models import Suspicion
@@ -51,6 +52,13 @@ def test_whoever_was_let_go_is_not_caught_by_another_test(town: Town, queued: li
     assert suspicions.raise_against(named, [vote.pk for vote in more]) == 0
     capped = Suspicion(detector="cap", kind="voter", code=named.code, votes=0)
     assert suspicions.raise_against(capped, [more[0].pk]) == 1, "a cap says nothing about honesty"
+    [other] = visitors(1)
+    busy = town.cast(town.votes(other, 3))
+    code = judge_of(other.pk)
+    suspicions.raise_against(Suspicion(detector="cap", kind="voter", code=code, votes=0), [busy[0].pk])
+    suspicions.clear(Suspicion.objects.get(code=code), None)
+    tested = Suspicion(detector="residual", kind="voter", code=code, votes=0)
+    assert suspicions.raise_against(tested, [busy[1].pk]) == 2, "nor does its end: the other two votes"
 
 
 def test_two_published_rules_say_what_they_think_and_decide_nothing(

@@ -91,6 +91,12 @@ def test_what_is_not_canonical_is_no_line(body: str) -> None:
     assert faults([body]) == ["line 1: not an entry in canonical form"]
 
 
+def test_a_line_that_tells_another_number_is_found() -> None:
+    assert faults([chain.encode({"kind": "a", "number": 5, "previous": chain.GENESIS})]) == [
+        "line 1: says that it is number 5"
+    ]
+
+
 def test_a_forged_suffix_is_found_by_the_head() -> None:
     lines = made([{"kind": "a"}, {"kind": "b"}])
     forged = made([{"kind": "a"}, {"kind": "x"}])

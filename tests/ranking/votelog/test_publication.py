@@ -14,6 +14,7 @@ from ranking.models import BoardSnapshot
 from ranking.pages import published
 from ranking.tasks import publish, publish_now
 from ranking.votelog import publication
+from ranking.votelog.models import PublishingState
 from tests.ranking import rows
 
 NOON = datetime(2026, 11, 26, 12, 0, 5, tzinfo=UTC)
@@ -29,6 +30,14 @@ def at(monkeypatch: pytest.MonkeyPatch) -> At:
 
     move(timedelta())
     return move
+
+
+def test_a_moment_is_served_once_also_when_it_was_served_to_the_second(settings: object) -> None:
+    settings.PUBLISH_S = 21_600  # type: ignore[attr-defined]
+    noon = NOON.replace(second=0)
+    PublishingState.objects.create(id=1, served=noon)
+    assert not publication.due(noon) and not publication.due(noon + timedelta(hours=5))
+    assert publication.due(noon + timedelta(hours=6))
 
 
 @pytest.fixture(autouse=True)
