@@ -16,6 +16,7 @@ judges' summed scores. tests/ranking/estimators/test_style.py holds estimate and
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -31,7 +32,8 @@ from ranking.estimators.tally import Floats, Pairs
 
 SETTLED = 1e-7  # the last Newton step in logits; the error that it leaves is of the order of its square
 MAX_ITERATIONS = 100
-NEAR = 1.0  # logits
+HALVINGS = 30
+RISE, ROUNDING = 1e-4, 1e-12  # shares of the slope's promise and of the likelihood that a step must keep, may lose
 VAGUEST = 1e10  # variance: what is flatter has run away until the slope was rounded to nothing
 DEPENDENT = 1e-9  # share of a covariate's sum of squares that the models and earlier covariates must leave unexplained
 POSITION = "position"
@@ -85,6 +87,15 @@ class _Design:
         return values
 
 
+class _Point(NamedTuple):
+    """An estimate (K + F,), its log-likelihood, the Newton step from it, and what its slope promises of the whole step."""
+
+    estimate: Floats
+    value: float
+    step: Floats
+    rise: float
+
+
 def control(
     models: Sequence[str],
     names: Sequence[str],
@@ -107,19 +118,16 @@ def fit(rows: Rows, *, centred: bool = False, position: bool = False) -> Style:
     """Strongly connected rows -> estimate and sandwich. Raises NotConverged, also for covariates that separate the outcomes."""
     design, dropped = _design(rows, centred, position)
     k = rows.size
-    estimate = np.concatenate([bradley_terry.fit(Pairs.of_points(rows.points)).theta, np.zeros(design.width)])
-    largest = np.array([_largest(design, f) for f in range(design.width)])
+    at = _at(design, np.concatenate([bradley_terry.fit(Pairs.of_points(rows.points)).theta, np.zeros(design.width)]))
     for _round in range(MAX_ITERATIONS):
-        gradient, information = _slope(design, estimate)
-        step = _solve(information, gradient, k)
-        reach = _reach(design, step, largest)
-        estimate += step * (np.log1p(reach) / reach if reach > 1e-12 else 1.0)
-        if np.abs(step).max() <= SETTLED * max(1.0, float(np.abs(estimate).max())):
+        if np.abs(at.step).max() <= SETTLED * max(1.0, float(np.abs(at.estimate).max())):
             break
+        at = _climb(design, at)
     else:
         raise NotConverged(
             f"style: no convergence in {MAX_ITERATIONS} Newton steps; the covariates separate the outcomes"
         )
+    estimate = at.estimate + at.step
     covariance, clustered, judges, likelihood = _sandwich(design, estimate)
     kept = tuple(rows.names[f] for f in design.kept) + ((POSITION,) if position else ())
     return Style(
@@ -192,53 +200,58 @@ def _unexplained(design: _Design) -> tuple[list[bool], list[bool]]:
     return (alone[1:], kept[1:]) if design.position else (alone, kept)
 
 
-def _largest(design: _Design, f: int) -> float:
-    if f >= len(design.kept):
-        return 1.0
-    column = design.rows.columns[design.kept[f]]
-    ends = np.array([column.min(), column.max()], float)
-    return float(np.abs((ends - design.centre[f]) / design.scale[f]).max())
+def _at(design: _Design, estimate: Floats) -> _Point:
+    """Raises NotConverged where the likelihood is flat."""
+    value, gradient, information = _slope(design, estimate)
+    step = _solve(information, gradient, design.rows.size)
+    return _Point(estimate, value, step, float(gradient @ step))
 
 
-def _reach(design: _Design, step: Floats, largest: Floats) -> float:
-    """The furthest that `step` moves any battle's logit, which is what damps it; a bound where that is short anyway.
+def _climb(design: _Design, at: _Point) -> _Point:
+    """The whole Newton step, or the half, quarter ... of it that raises the (concave) likelihood as a slope should.
 
-    Steps along nearly collinear covariates are long and cancel, so that the bound alone would stand still.
+    (Shortening it by how far it moves a battle's logit lets one extreme covariate hold the fit short of its maximum.)
     """
-    k = design.rows.size
-    bound = float(np.ptp(step[:k]) + np.abs(step[k:]) @ largest)
-    if bound <= NEAR:
-        return bound
-    return max(float(np.abs(_logit(design, part, step)[2]).max()) for part in design.rows.blocks())
-
-
-def _logit(design: _Design, part: slice, estimate: Floats) -> tuple[np.ndarray, Floats, Floats]:
-    """Of a block: pairs (n,), covariates (F, n) and logits (n,)."""
-    rows, k = design.rows, design.rows.size
-    theta = estimate[:k]
-    pair, x = rows.pair[part].astype(np.intp), design.block(part)
-    return pair, x, (theta[rows.first] - theta[rows.second])[pair] + estimate[k:] @ x
+    share = 1.0
+    for _half in range(HALVINGS):
+        try:
+            tried = _at(design, at.estimate + share * at.step)
+        except NotConverged:  # too far out
+            tried = None
+        if tried and tried.value >= at.value + RISE * share * at.rise - ROUNDING * abs(at.value):
+            return tried
+        share /= 2
+    raise NotConverged("style: no step rises; the covariates separate the outcomes")
 
 
 def _chance(design: _Design, part: slice, estimate: Floats) -> tuple[np.ndarray, Floats, Floats, Floats]:
-    """The same with P(A wins) (n,)."""
-    pair, x, logit = _logit(design, part, estimate)
+    """Of a block: pairs (n,), covariates (F, n), logits and P(A wins) (n,)."""
+    rows, theta = design.rows, estimate[: design.rows.size]
+    pair, x = rows.pair[part].astype(np.intp), design.block(part)
+    logit = (theta[rows.first] - theta[rows.second])[pair] + estimate[rows.size :] @ x
     return pair, x, logit, expit(logit)
 
 
-def _slope(design: _Design, estimate: Floats) -> tuple[Floats, Floats]:
-    """Gradient (K + F,) and information (K + F, K + F) of the log-likelihood."""
-    rows, moments = design.rows, design.moments()
+def _slope(design: _Design, estimate: Floats) -> tuple[float, Floats, Floats]:
+    """The log-likelihood, its gradient (K + F,) and its information (K + F, K + F)."""
+    rows, moments, value = design.rows, design.moments(), 0.0
     by_pair, by_covariate = np.zeros(len(rows.first)), np.zeros(design.width)
     for part in rows.blocks():
-        pair, x, _logit, p = _chance(design, part, estimate)
+        pair, x, logit, p = _chance(design, part, estimate)
         moments.add(pair, x, p * (1 - p))
-        residual = rows.half_points[part] / 2 - p
+        points = rows.half_points[part] / 2
+        residual = points - p
+        value += _likelihood(points, logit)
         by_pair += np.bincount(pair, residual, len(by_pair))
         by_covariate += x @ residual
     k = rows.size
     gradient = np.bincount(rows.first, by_pair, k) - np.bincount(rows.second, by_pair, k)
-    return np.concatenate([gradient, by_covariate]), moments.matrix(rows)
+    return value, np.concatenate([gradient, by_covariate]), moments.matrix(rows)
+
+
+def _likelihood(points: Floats, logit: Floats) -> float:
+    """points * logit - log(1 + exp(logit)), summed; row by row first, so that certain battles lose no digits of the others."""
+    return float(((points - (logit > 0)) * logit - np.log1p(np.exp(-np.abs(logit)))).sum())
 
 
 def _solve(information: Floats, right: Floats, k: int) -> Floats:
@@ -265,7 +278,7 @@ def _sandwich(design: _Design, estimate: Floats) -> tuple[Floats, Floats | None,
         pair, x, logit, p = _chance(design, part, estimate)
         points = rows.half_points[part] / 2
         residual = points - p
-        likelihood += float(points @ logit - np.logaddexp(0.0, logit).sum())
+        likelihood += _likelihood(points, logit)
         bread.add(pair, x, p * (1 - p))
         meat.add(pair, x, residual**2)
         if judges is not None and rows.judge is not None:
