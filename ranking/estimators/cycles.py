@@ -23,7 +23,10 @@ from ranking.estimators.outcomes import Fitted
 from ranking.estimators.tally import Floats, Ints, Outcome, Tally
 
 BOARDS = 199
-CHUNK = 64  # boards drawn at a time
+CHUNK = 64  # boards drawn at a time, at most
+ROOM = (
+    2_000_000  # numbers of one array of theirs, where that allows a board: bounds the memory on boards of many models
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +99,9 @@ def _simulate(
     cyclic, deviances = [], []
     tied = chances[2]
     won = chances[0] / (chances[0] + chances[1])
-    for begin in range(0, boards, CHUNK):
-        shape = (min(CHUNK, boards - begin), len(battles))
+    at_once = max(1, min(CHUNK, ROOM // max(board.size**2, 1)))
+    for begin in range(0, boards, at_once):
+        shape = (min(at_once, boards - begin), len(battles))
         draws = rng.binomial(battles, tied, shape)
         wins = rng.binomial(battles - draws, won)
         counts = np.stack([wins, battles - draws - wins, draws], axis=1).astype(float)
