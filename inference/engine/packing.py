@@ -2,7 +2,7 @@
 
 A file whose dtype the rows keep is copied by moves that files with the same header share: thousands of adapters are cut by few
 patterns, and working one out costs more than the copies themselves. Otherwise torch converts, matrix by matrix.
-Tests: tests/inference/engine/test_peft.py.
+Tests: tests/inference/engine/test_packing.py, test_peft.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A page is named by a hash over its key, all tokens before it and its own, so that equal pages in different places differ
 and every process computes the same names (SGLang's and vLLM's KV events).
-Tests: tests/inference/scheduler/test_radix.py.
+Tests: tests/inference/scheduler/test_radix_events.py.
 """
 
 from __future__ import annotations

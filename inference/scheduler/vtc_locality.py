@@ -16,7 +16,7 @@ Bound: 2(U + Q) where VTC has 2U (docs/scheduling.md). Nobody starves inside the
 passed over the strict choice of VTC, or over a client's oldest unit, that one is next.
 Cost: at most `candidates` units are looked up per choice, so a choice is O(candidates x log n) whatever waits; a choice that does
 not fit stands, unless its client leaves the slack, and costs nothing until it fits.
-Tests: tests/inference/scheduler/test_vtc_locality.py, test_vtc_properties.py, test_step_costs.py.
+Tests: tests/inference/scheduler/test_vtc_locality.py, test_vtc_starvation.py, test_vtc_properties.py, test_step_costs.py.
 """
 
 from __future__ import annotations

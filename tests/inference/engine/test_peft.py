@@ -1,4 +1,4 @@
-"""Adapters from disk: what fits is read to the bit, and garbage of every kind is refused with a reason, never with a crash."""
+"""Adapters from disk: garbage of every kind is refused with a reason, never with a crash. What fits: test_packing.py."""
 
 from __future__ import annotations
 
@@ -16,79 +16,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from inference.engine import packing, peft
-from inference.engine.lora import BLOCK, RowMap, row_map
+from inference.engine.lora import row_map
 from inference.engine.sequence import AdapterError, AdapterMissing
 from inference.engine.weights import ModelConfig, read_config
+from tests.inference.engine.adapter_pages import PAGE, TENSORS, inspect, packed, unpacked
 from tests.inference.engine.tiny import make_adapter
-
-PAGE = 2048
-TENSORS = "adapter_model.safetensors"
 
 
 @pytest.fixture(scope="module")
 def config(tiny_model: Path) -> ModelConfig:
     return read_config(tiny_model)
-
-
-def inspect(path: Path, config: ModelConfig, **changes: Any) -> peft.Spec:
-    return peft.inspect(path, config, **({"max_rank": 64, "dtype": torch.float32} | changes))
-
-
-def packed(spec: peft.Spec, config: ModelConfig, page: int = PAGE) -> tuple[RowMap, list[torch.Tensor]]:
-    layout = row_map(config, spec.shape, page)
-    image = torch.full((layout.nbytes,), 255, dtype=torch.uint8)
-    pages = list(image.split(page))
-    packing.pack(spec, config, layout, pages, packing.Scratch())
-    return layout, pages
-
-
-def unpacked(layout: RowMap, pages: list[torch.Tensor]) -> dict[tuple[int, int, str], torch.Tensor]:
-    """(layer, module, side) -> matrix as PEFT has it, read back from the pages."""
-
-    def rows(runs: Any, width: int) -> torch.Tensor:
-        size = width * layout.shape.dtype.itemsize
-        raw = [pages[r.page][r.offset : r.offset + r.rows * size] for r in runs]
-        return torch.cat([part.view(layout.shape.dtype).view(-1, width) for part in raw])
-
-    found = {}
-    for (layer, _), place in layout.places.items():
-        for i, a in enumerate(rows(place.a, place.width).split(layout.shape.rank)):
-            found[layer, place.modules[i], "A"] = a
-        for part in place.b:
-            found[layer, part.module, "B"] = rows(part.runs, part.out).t()
-    return found
-
-
-@pytest.mark.parametrize("stored", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("rows", [torch.float32, torch.float16, torch.bfloat16, None])
-@pytest.mark.parametrize("page", [400, PAGE, 1 << 20])
-def test_every_value_arrives_in_its_place(
-    tmp_path: Path, config: ModelConfig, stored: Any, rows: Any, page: int
-) -> None:
-    path = make_adapter(tmp_path / "a", seed=1, rank=5, targets=("q", "v", "gate", "down"))
-    tensors = {key: tensor.to(stored) for key, tensor in load_file(path / TENSORS).items()}
-    save_file(tensors, path / TENSORS)
-    spec = inspect(path, config, dtype=rows)
-    assert (spec.scale, spec.shape.rank, spec.shape.dtype) == (2.0, 5, rows or stored)
-    found = unpacked(*packed(spec, config, page))
-    assert len(found) == len(tensors)
-    for (layer, module, side), matrix in found.items():
-        name = next(k for k in tensors if f"layers.{layer}." in k and f"{peft.MODULES[module]}.lora_{side}" in k)
-        assert torch.equal(matrix, tensors[name].to(rows or stored))
-
-
-def test_matrices_larger_than_a_block_are_converted_whole(config: ModelConfig) -> None:
-    """The block bounds what torch does in one call; nothing is lost at its edges."""
-    matrix = torch.randn(600, 96)
-    assert matrix.numel() > BLOCK
-    page = torch.zeros(matrix.numel() * 2 + 64, dtype=torch.uint8)
-    from inference.engine.lora import Run, write_rows
-
-    write_rows([page], [Run(0, 64, 250), Run(0, 64 + 250 * 192, 350)], torch.float16, [matrix[:100], matrix[100:]])
-    assert torch.equal(page[64:].view(torch.float16).view(600, 96), matrix.half())
-
-
-# -- garbage -----------------------------------------------------------------------------------------------------------
 
 
 def raw_file(path: Path, header: object, data: bytes = b"", length: int | None = None) -> None:

@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-import random
-import tracemalloc
-
 import pytest
 
 from inference.scheduler.prefix_key import PrefixKey, encode
-from inference.scheduler.radix import RadixTree, ReferenceUnderflow
-from inference.scheduler.radix_events import EventLog, Removed, Stored
-from tests.inference.scheduler.pages import Pages
-
-KEY = PrefixKey("model")
-
-
-class Cache:
-    """A tree with its pages, spoken to in token ids."""
-
-    def __init__(self, page: int = 1, **options) -> None:
-        self.page, self.pages = page, Pages()
-        self.tree = RadixTree(page, self.pages, **options)
-
-    def insert(self, tokens: list[int], key: PrefixKey = KEY, exact: int | None = None) -> tuple[int, list[int]]:
-        """As a request does at its end: keep the pages, then give them back; (tokens there already, the pages)."""
-        pages = self.pages.alloc(len(tokens) // self.page)
-        there = self.tree.insert(key, encode(tokens), pages, exact)
-        self.pages.release(pages)
-        return there, pages
-
-    def match(self, tokens: list[int], key: PrefixKey = KEY):
-        return self.tree.match(key, encode(tokens))
-
-    def length(self, tokens: list[int], key: PrefixKey = KEY) -> int:
-        return self.tree.probe(key, encode(tokens)).tokens
+from inference.scheduler.radix import ReferenceUnderflow
+from tests.inference.scheduler.pages import KEY, Cache
 
 
 def test_an_empty_tree_finds_nothing():
@@ -260,87 +233,3 @@ def test_nothing_computed_after_a_sparse_step_is_kept():
     assert cache.length(tokens) == 8, "the page that holds token 11 is not exact as a whole"
     cache.insert(tokens, exact=16)
     assert cache.length(tokens) == 16
-
-
-@pytest.mark.parametrize("page", [1, 2, 4])
-def test_events_name_every_page_once(page):
-    cache = Cache(page, events=EventLog())
-    cache.insert([1, 2, 3, 4, 5])
-    stored = cache.tree._events.take()
-    assert [list(e.tokens) for e in stored] == [[1, 2, 3, 4, 5][i : i + page] for i in range(0, 5 - page + 1, page)]
-    assert [e.parent for e in stored] == [None, *(e.hash for e in stored[:-1])]
-    cache.insert([1, 2, 3, 4, 5])
-    assert cache.tree._events.take() == [], "nothing new"
-    cache.tree.evict(5)
-    assert cache.tree._events.take() == [Removed(e.hash) for e in reversed(stored)]
-    assert cache.tree._events.take() == []
-
-
-def test_events_of_equal_pages_in_other_places_differ():
-    cache = Cache(2, events=EventLog())
-    cache.insert([1, 2, 1, 2])
-    cache.insert([1, 2, 1, 2], PrefixKey("other"))
-    events = cache.tree._events.take()
-    assert len({e.hash for e in events}) == 4 and all(isinstance(e, Stored) for e in events)
-
-
-def test_events_follow_splits():
-    cache = Cache(2, events=EventLog())
-    cache.insert([1, 2, 3, 4])
-    first = cache.tree._events.take()
-    cache.insert([1, 2, 5, 6])
-    branch = cache.tree._events.take()
-    assert [(e.tokens, e.parent) for e in branch] == [((5, 6), first[0].hash)]
-    cache.tree.evict(2)
-    assert cache.tree._events.take() == [Removed(first[1].hash)]
-
-
-def test_the_event_log_is_bounded():
-    log = EventLog(limit=3)
-    cache = Cache(1, events=log)
-    cache.insert([1, 2, 3, 4, 5])
-    assert [e.tokens for e in log.take()] == [(3,), (4,), (5,)] and log.lost == 2
-    with pytest.raises(ValueError, match="limit"):
-        EventLog(0)
-
-
-def test_no_events_without_a_log():
-    cache = Cache()
-    cache.insert([1, 2])
-    assert cache.tree._events is None and cache.match([1, 2]).node.hashes == []
-
-
-@pytest.mark.parametrize(("page", "length"), [(16, 300), (16, 40), (1, 12)])
-def test_memory_is_what_it_says_it_is(page, length):
-    """Distinct prefixes, one node each, beside pages that belong to the pool: measured against `nbytes`."""
-    rng = random.Random(1)
-    texts = [encode([rng.randrange(50_000) for _ in range(length)]) for _ in range(2000)]
-    pages = [list(range(i * 1000 + 1000, i * 1000 + 1000 + length // page)) for i in range(2000)]
-
-    class Owned:
-        def share(self, pages: list[int]) -> None: ...
-        def release(self, pages: list[int]) -> None: ...
-
-    tree = RadixTree(page, Owned())
-    tracemalloc.start()
-    for text, own in zip(texts, pages, strict=True):
-        tree.insert(KEY, bytes(bytearray(text)), list(own))
-    used = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    assert tree.nodes >= 2000
-    assert 0.7 * used < tree.nbytes < 1.4 * used
-
-
-def test_bookkeeping_is_bounded_by_the_pages():
-    """A node has a page and the heap one entry per node, however often prefixes are matched, locked and evicted."""
-    cache, rng = Cache(2), random.Random(5)
-    for _ in range(3000):
-        tokens = [rng.randrange(3) for _ in range(rng.randrange(20))]
-        cache.insert(tokens)
-        found = cache.match(tokens)
-        cache.tree.lock(found.node)
-        if rng.random() < 0.5:
-            cache.tree.evict(rng.randrange(8))
-        cache.tree.unlock(found.node)
-        assert len(cache.tree._heap) <= cache.tree.nodes <= cache.tree.total // 2
-    assert len(cache.pages.owners) == cache.tree.total // 2
