@@ -15,6 +15,7 @@ from django.utils import translation
 from pytest_django import DjangoDbBlocker
 
 from arena.embedded import lifecycle
+from tests import flushing
 from tests.stack import Stack
 
 # A busy machine is no counterexample. CI keeps hypothesis' own profile for it: no deadline either, and fixed seeds.
@@ -22,6 +23,8 @@ from tests.stack import Stack
 hypothesis.settings.register_profile("agon", deadline=None)
 if "CI" not in os.environ:
     hypothesis.settings.load_profile("agon")
+
+flushing.install()
 
 
 class Servers:

@@ -48,7 +48,7 @@ def test_every_answer_is_what_the_document_says(api: schemathesis.BaseSchema) ->
         for mode in GenerationMode.POSITIVE, GenerationMode.NEGATIVE:
             if mode == GenerationMode.NEGATIVE and not operation.query:
                 continue  # without typed values nothing can be wrong
-            check(operation.as_strategy(generation_mode=mode))
+            check(operation.as_strategy(generation_mode=mode).filter(no_range_is_backwards))
 
 
 def test_real_rows_are_what_the_document_says(api: schemathesis.BaseSchema) -> None:
@@ -83,6 +83,12 @@ def test_real_rows_are_what_the_document_says(api: schemathesis.BaseSchema) -> N
     one = by_name["GET /api/v1/releases/{name}"]
     assert one.Case(path_parameters={"name": "first"}).call_and_validate().json()["files"]
     assert one.Case(path_parameters={"name": "second"}).call_and_validate().json()["recall_reason"]
+
+
+def no_range_is_backwards(case: Case) -> bool:
+    """What no schema can say: two valid days, the first after the last, are a 422 (tested with the boards)."""
+    since, until = ((case.query or {}).get(name) for name in ("since", "until"))
+    return not (isinstance(since, str) and isinstance(until, str) and since > until)
 
 
 def check(cases: SearchStrategy[Case]) -> None:
