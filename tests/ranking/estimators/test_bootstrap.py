@@ -2,6 +2,8 @@
 
 import json
 import time
+from itertools import combinations_with_replacement
+from math import factorial
 
 import numpy as np
 import pytest
@@ -117,6 +119,25 @@ def test_judges_who_repeat_themselves_widen_the_clustered_interval_only() -> Non
     once = Tally.of_battles("abcdef", a, b, outcome).pairs()
     single = bootstrap.multinomial(once, fit(once).theta, 2).thetas
     assert np.median(judges.std(axis=0) / single.std(axis=0)) == pytest.approx(1.0, rel=0.06)
+
+
+def test_a_clustered_replicate_is_made_of_whole_judges() -> None:
+    """Three judges of 6, 9 and 20 battles of one pair: ten ways to draw three of them, and no other estimate is possible."""
+    won, lost = np.array([5, 2, 11]), np.array([1, 7, 9])
+    judge, outcome = (
+        np.repeat(np.arange(3), won + lost),
+        np.concatenate([np.repeat([0, 1], p) for p in zip(won, lost, strict=True)]),
+    )
+    tally = JudgeTally.of_battles("ab", np.zeros(35, int), np.ones(35, int), outcome, judge)
+    made = bootstrap.clustered(tally, fit(tally.tally().pairs()).theta, 3, 600)
+    ways = np.array([np.bincount(drawn, minlength=3) for drawn in combinations_with_replacement(range(3), 3)])
+    possible = np.log((ways @ won) / (ways @ lost))
+    nearest = np.abs(np.diff(-made.thetas, axis=1) - possible).argmin(axis=1)
+    assert np.abs(np.diff(-made.thetas, axis=1)[:, 0] - possible[nearest]).max() < 1e-8
+    expected = 600 * np.array([factorial(3) / np.prod([factorial(n) for n in way]) for way in ways]) / 27
+    assert (
+        (np.bincount(nearest, minlength=10) - expected) ** 2 / expected
+    ).sum() < 27.9  # chi-square, 9 degrees, 1 in 1000
 
 
 @pytest.mark.parametrize("size", [0, 1])
