@@ -4,8 +4,8 @@ No Django, no numpy. Models are named by their contestants' ids, and elsewhere i
 `models`, which is the order of the board. A figure that could not be computed is null, and `why` says the reason under its name;
 nothing is made up. `read` also takes boards of version 1, whose newer figures are null with the reason "older_method".
 
-Intervals and ranks are clustered by judge where judges are known (several votes by one person are not independent), else
-battle-level; `method.level` says which. The battle-level ones, which the public log can rebuild, are always in `battle`.
+Intervals and ranks are by judge where judges are known (several votes by one person are not independent), else by battle, as
+`method.level` says. Those by battle, which the public log can rebuild, are always in `battle`.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Model(Part):
     quantiles: 21 of the replicates' rating, from 0 to 1 in steps of .05. first_rate: share of its battles as model A.
     adjacent: p-value (Holm) of "better than the next one on the board". reweighted: its rating with each vote weighed by one over
     the probability of its draw. drift_p: p-value (Holm) of "as strong in each period". raw_rating: before shrinkage, on boards
-    that shrink.
+    that shrink. effective_judges: judges of equal weight that its interval rests on, where it is by judge.
     """
 
     model: str
@@ -88,6 +88,7 @@ class Model(Part):
     battle: Ends | None = None
     quantiles: list[float] | None = None
     adjacent: float | None = None
+    effective_judges: float | None = None
     reweighted: float | None = None
     drift_p: float | None = None
     first_rate: float | None = None
@@ -113,9 +114,7 @@ class Position(Part):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TieModel(Part):
     """`log_loss`: mean over held-out votes, nats; comparable only within `Ties`. `behind` the best one, and that figure's error.
-
-    `why`: the law has no estimate on these votes, and the figures are null.
-    """
+    `why`: the law has no estimate on these votes, and the figures are null."""
 
     name: str
     log_loss: float | None
@@ -149,9 +148,8 @@ class Claim(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate(Part):
-    """The fewest votes found whose removal makes the model at place `runner_up` overtake the first; `share` of all votes.
-
-    An upper bound: a smaller set may exist. `exact`: the fit without these votes was computed and has the other order.
+    """The fewest votes found whose removal makes the model at place `runner_up` overtake the first; `share` of all votes. An
+    upper bound: a smaller set may exist. `exact`: the fit without these votes was computed and has the other order.
     """
 
     votes: int
@@ -223,9 +221,11 @@ class Sure(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clusters(Part):
-    """Judges (voters), the number of independent votes that would give the same intervals, and how much wider they are."""
+    """Judges (voters), as many of equal weight as the model's interval that has the fewest rests on (`effective_judges`), the
+    number of independent votes that would give the same intervals, and how much wider they are."""
 
     judges: int
+    effective_judges: float | None = None
     effective_votes: float
     inflation: float
 

@@ -10,15 +10,10 @@ from ranking.board.board_format import Level, Model, State
 from ranking.board.counting import Table
 from ranking.board.inputs import Inputs
 from ranking.board.ranked import Ranked, rank
+from ranking.board.reasons import Interval
 from ranking.estimators import claims, ranks
 from ranking.estimators.bradley_terry import to_rating
 from ranking.estimators.connectivity import Group, Standing, ranked_group
-
-INTERVALS = (
-    "percentile bootstrap",
-    "percentiles of draws from the sandwich's normal law",
-    "percentiles of draws from the posterior of empirical Bayes",
-)
 
 
 def build(inputs: Inputs) -> dict[str, Any]:
@@ -45,7 +40,7 @@ def _method(inputs: Inputs, ranked: Ranked | None) -> dict[str, Any]:
         "centre": method.CENTRE,
         "scale": method.SCALE,
         "gauge": "mean of the overall board's ranked models" if shrunk else "mean of the ranked models",
-        "interval": INTERVALS[2 if shrunk else int(controlled)],
+        "interval": ranked.shown.interval if ranked else Interval.LAW if controlled else Interval.PERCENTILE,
         "joint": "max-t over the sandwich covariance",
         "level": ranked.shown.level if ranked else Level.BATTLE,
         "confidence": method.CONFIDENCE,
@@ -75,7 +70,7 @@ def _unranked(standing: Standing) -> Standing:
 
 def _ranked_figures(ranked: Ranked) -> list[dict[str, Any]]:
     """Of each model of the group, in the order of the board."""
-    shown, thetas = ranked.shown, ranked.shown.thetas
+    shown, thetas, effective = ranked.shown, ranked.shown.thetas, ranked.shown.covariance.effective
     rank_lower, rank_upper = ranks.intervals(thetas)
     first, quantiles, adjacent = ranks.p_first(thetas), shown.quantiles(), _adjacent(ranked)
     made = []
@@ -88,6 +83,7 @@ def _ranked_figures(ranked: Ranked) -> list[dict[str, Any]]:
                 "rank_lower": int(rank_lower[i]),
                 "rank_upper": int(rank_upper[i]),
                 "p_first": float(first[i]),
+                "effective_judges": None if effective is None else float(effective[i]),
                 "battle": ranked.battle.ends(i),
                 "quantiles": [round(float(value), 2) for value in quantiles[:, i]],
                 "adjacent": adjacent[place],

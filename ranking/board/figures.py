@@ -30,10 +30,10 @@ from ranking.estimators import cycles as triads
 from ranking.estimators import position as first_shown
 from ranking.estimators import tie_models
 from ranking.estimators.bradley_terry import PER_LOGIT
+from ranking.estimators.few_judges import widening
 from ranking.estimators.outcomes import NoEstimate
 from ranking.method import CONFIDENCE
 
-NOTHING = 1e-9  # share of a variance that is rounding
 Figure = Part | Sequence[Part] | Why
 
 
@@ -100,7 +100,8 @@ def style(ranked: Ranked) -> Figure:
         return Why.NOT_CONTROLLED
     by_judge = fitted.clustered is not None and ranked.unjudged is None
     matrix = fitted.clustered if by_judge and fitted.clustered is not None else fitted.covariance
-    errors, reach = np.sqrt(np.maximum(np.diag(matrix)[len(fitted.theta) :], 0.0)), float(ndtri(0.5 + CONFIDENCE / 2))
+    errors = np.sqrt(np.maximum(np.diag(matrix)[len(fitted.theta) :], 0.0))
+    reach = float(ndtri(0.5 + CONFIDENCE / 2) * np.median(widening(ranked.shown.covariance)))  # of a typical model
     terms = [
         StyleTerm(name=name, coefficient=float(b), se=float(e), lower=float(b - reach * e), upper=float(b + reach * e))
         for name, b, e in zip(fitted.names, fitted.beta, errors, strict=True)
@@ -109,14 +110,16 @@ def style(ranked: Ranked) -> Figure:
 
 
 def clusters(ranked: Ranked) -> Figure:
-    """How much wider intervals are by judge: the ratio of the two covariances' traces is the effect on the variance."""
+    """How much wider intervals are by judge: the root of the ratio of their mean squares, Student's beside the normal one."""
     if ranked.unjudged or ranked.judges is None:
         return ranked.unjudged or Why.NO_JUDGES
-    by_judge, by_battle = (float(np.trace(one.covariance.matrix)) for one in (ranked.shown, ranked.battle))
-    if not by_judge > NOTHING * by_battle > 0:  # nothing but ties, or votes that cancel within every judge
-        return Why.TOO_FEW
-    effect, votes = by_judge / by_battle, ranked.tally.total
-    return Clusters(judges=ranked.judges.judges, effective_votes=votes / effect, inflation=effect**0.5)
+    covariance, votes = ranked.shown.covariance, ranked.tally.total
+    widths = (widening(covariance) * covariance.se) ** 2
+    effect = float(widths.sum()) / ranked.battle.variance
+    fewest = None if covariance.effective is None else float(covariance.effective.min())
+    return Clusters(
+        judges=ranked.judges.judges, effective_judges=fewest, effective_votes=votes / effect, inflation=effect**0.5
+    )
 
 
 def certificate(ranked: Ranked) -> Figure:

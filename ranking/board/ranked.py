@@ -10,7 +10,8 @@ from ranking.board import levels
 from ranking.board.board_format import Level, Why
 from ranking.board.inputs import Inputs
 from ranking.board.levels import Uncertain
-from ranking.estimators import reweighting, shrinkage, style
+from ranking.board.reasons import Interval
+from ranking.estimators import few_judges, reweighting, shrinkage, style
 from ranking.estimators.bradley_terry import NotConverged, fit, to_rating
 from ranking.estimators.claims import holm
 from ranking.estimators.connectivity import Group, ranked_group
@@ -19,7 +20,6 @@ from ranking.estimators.judges import JudgeTally
 from ranking.estimators.sandwich import Covariance
 from ranking.estimators.style import Style
 from ranking.estimators.tally import Floats, Tally
-from ranking.method import JUDGES_LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Ranked:
     """K models in the order of their ids, at the positions `members` of the inputs; `tally`, `judges` and `theta` (logits) are of
     them alone. theta has the mean zero, but on a board that is drawn towards the overall one, which is in that one's gauge.
 
-    `shown` is the uncertainty by judge where there are judges enough (`unjudged` is None then), else `battle`. `style` is the
+    `shown` is the uncertainty by judge where that can be told (`unjudged` is None then), else `battle`. `style` is the
     fit of a style-controlled board; `shrunk` says how a thin category was drawn.
     """
 
@@ -106,7 +106,7 @@ def not_by_judge(judges: JudgeTally | None) -> Why | None:
     """Why uncertainty cannot be by judge; None where it can."""
     if judges is None or judges.judges == judges.total:  # every battle is a judge of its own
         return Why.NO_JUDGES
-    return Why.FEW_JUDGES if judges.judges < JUDGES_LEAST else None
+    return Why.ONE_JUDGE if judges.judges < 2 else None
 
 
 class Begun(NamedTuple):
@@ -127,9 +127,11 @@ def _by_counts(begun: Begun) -> Ranked:
     seed, replicates = begun.inputs.seed, begun.inputs.replicates
     theta = fit(begun.tally.pairs()).theta
     battle = levels.by_battle(begun.tally, theta, seed, replicates)
-    shown = battle
-    if begun.judges is not None and begun.unjudged is None:
-        shown = levels.by_judge(begun.judges, theta, seed, replicates)
+    if begun.judges is None or begun.unjudged:
+        return begun.ranked(theta, battle, battle)
+    shown = levels.by_judge(begun.judges, theta, seed, replicates)
+    if battle.interval is Interval.BOUND or not shown.variance > levels.NOTHING * battle.variance:
+        return begun._replace(unjudged=Why.NO_SPREAD).ranked(theta, battle, battle)
     return begun.ranked(theta, battle, shown)
 
 
@@ -138,8 +140,9 @@ def _by_rows(begun: Begun, fitted: Style) -> Ranked:
     theta, part = fitted.theta, slice(len(fitted.theta))
     battle = levels.by_sandwich(Level.BATTLE, theta, Covariance(fitted.covariance[part, part]), seed, replicates)
     shown = battle
-    if fitted.clustered is not None and begun.unjudged is None:
-        clustered = Covariance(fitted.clustered[part, part], fitted.judges)
+    if fitted.clustered is not None and begun.judges is not None and begun.unjudged is None:
+        counted = fit(begun.tally.pairs()).theta
+        clustered = few_judges.borrowed(fitted.clustered[part, part], begun.judges, counted)
         shown = levels.by_sandwich(Level.JUDGE, theta, clustered, seed, replicates)
     return begun.ranked(theta, battle, shown, style=fitted)
 
@@ -163,7 +166,7 @@ def _by_overall(inputs: Inputs, overall: Tally) -> Ranked | None:
     kept = np.array([among[int(place[i])] for i in members], np.int64)
     category = found.categories["here"]
     theta, covariance = category.theta[kept], Covariance(category.covariance[np.ix_(kept, kept)])
-    drawn = levels.by_sandwich(Level.BATTLE, theta, covariance, inputs.seed, inputs.replicates)
+    drawn = levels.by_sandwich(Level.BATTLE, theta, covariance, inputs.seed, inputs.replicates, Interval.POSTERIOR)
     told = Shrunk(found.tau, float(category.kept[kept].mean()), _own(inputs.tally, members))
     tally = inputs.tally.select(members)
     return Begun(inputs, members, tally, None, Why.SHRUNK).ranked(theta, drawn, drawn, shrunk=told)

@@ -3,13 +3,14 @@
 z = (theta_A - theta_B) / sqrt(V_AA + V_BB - 2 V_AB), two-sided, because the votes chose the direction. Overlap of two intervals
 is no test: the two estimates are dependent, and two intervals may overlap although the difference is certain. Holm (1979) keeps
 the probability of any false claim among all of them below the level, whatever the dependence.
+Where the covariance has degrees of freedom (`few_judges`), z is a Student's t with the fewer of the two models' degrees.
 Shown by tests/ranking/estimators/test_claims.py, also against statsmodels' multipletests.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, stdtr
 
 from ranking.estimators.sandwich import Covariance
 from ranking.estimators.tally import Bools, Floats, Ints
@@ -49,7 +50,8 @@ def of_pairs(theta: Floats, covariance: Covariance, better: Ints, worse: Ints) -
     """Any list of pairs; a difference without uncertainty (one model twice over) is no claim: p = 1."""
     gap, se = theta[better] - theta[worse], covariance.se_of_difference(better, worse)
     z = np.divide(np.abs(gap), se, out=np.zeros(len(gap)), where=se > 0)
-    p = 2.0 * ndtr(-z)
+    freedom = covariance.freedom
+    p = 2.0 * (ndtr(-z) if freedom is None else stdtr(np.minimum(freedom[better], freedom[worse]), -z))
     return Claims(better, worse, gap, se, p, holm(p))
 
 

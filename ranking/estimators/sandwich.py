@@ -25,10 +25,15 @@ class TooFewJudges(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covariance:
-    """`matrix`: (K, K) of theta in the mean-zero gauge, in squared logits; `clusters`: judges, where it is by judge."""
+    """`matrix`: (K, K) of theta in the mean-zero gauge, in squared logits; `clusters`: judges, where it is by judge.
+
+    Of `few_judges` also, (K,) of each model: degrees of `freedom` of its quotient, and the `effective` judges of its error.
+    """
 
     matrix: Floats
     clusters: int | None = None
+    freedom: Floats | None = None
+    effective: Floats | None = None
 
     @property
     def se(self) -> Floats:
@@ -46,8 +51,8 @@ def battle(tally: Tally, theta: Floats, reweighted: bool = False) -> Covariance:
     weight, squared = (tally.inverse_p, tally.inverse_p2) if reweighted else (tally.count, tally.count)
     p, q = chances(tally.first, tally.second, theta)
     residual = VALUES[tally.outcome] * q - (1.0 - VALUES[tally.outcome]) * p
-    bread = pseudo_inverse(_pooled(tally, weight * p * q))
-    return Covariance(_sandwich(bread, _pooled(tally, squared * residual**2)))
+    bread = pseudo_inverse(pooled(tally, weight * p * q))
+    return Covariance(_sandwich(bread, pooled(tally, squared * residual**2)))
 
 
 def clustered(tally: JudgeTally, theta: Floats) -> Covariance:
@@ -63,11 +68,11 @@ def clustered(tally: JudgeTally, theta: Floats) -> Covariance:
     entries = np.concatenate([score, -score]), (np.tile(tally.judge, 2), np.concatenate([tally.first, tally.second]))
     scores = csr_array(entries, shape=(tally.judges, tally.size))
     meat = (scores.T @ scores).toarray() * (tally.judges / (tally.judges - 1))
-    bread = pseudo_inverse(_pooled(tally, tally.count * p * q))
+    bread = pseudo_inverse(pooled(tally, tally.count * p * q))
     return Covariance(_sandwich(bread, meat), tally.judges)
 
 
-def _pooled(tally: Tally | JudgeTally, weight: Floats) -> Floats:
+def pooled(tally: Tally | JudgeTally, weight: Floats) -> Floats:
     """(K, K) Laplacian of the weights of cells, added up by pair."""
     size = tally.size
     sums = np.bincount(tally.first * size + tally.second, weights=weight, minlength=size * size).astype(np.float64)

@@ -11,7 +11,8 @@ One-sided: from the mixture over half a normal, 2 E(S) Phi(.) with 1 - Phi(z) <=
 log((1 + sqrt(n rho^2 + 1) / alpha) / 2). rho is chosen to be tightest near `planned` votes (the sequence is valid for any).
 
 Kept: boundary, choice of rho. Different: the mean is a Bradley-Terry difference with its sandwich error, so validity is
-asymptotic in that too, and no claim is made about models with fewer than SEQUENCE_START votes. Shown by
+asymptotic in that too, and no claim is made about models with fewer than SEQUENCE_START votes; errors with few degrees of
+freedom (`few_judges`) are stretched as Student's quantile at alpha is beyond the normal one. Shown by
 tests/ranking/estimators/test_sequences.py.
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ranking.estimators.sandwich import Covariance
+from ranking.estimators.simultaneous import student
 from ranking.estimators.tally import Floats
 from ranking.method import CONFIDENCE, SEQUENCE_PLANNED, SEQUENCE_START
 
@@ -67,6 +69,8 @@ def leader(theta: Floats, covariance: Covariance, battles: Floats, confidence: f
     others = np.delete(np.arange(len(theta)), top)
     se = covariance.se_of_difference(np.full(len(others), top), others)
     alpha = (1.0 - confidence) / len(others)
+    if (freedom := covariance.freedom) is not None:
+        se = se * student(np.minimum(freedom[top], freedom[others]), 1.0 - alpha) / student(None, 1.0 - alpha)
     margins = theta[top] - theta[others] - one_sided_radius(se, battles.sum() / 2, alpha)
     closest = int(np.argmin(margins))
     confirmed = bool(margins[closest] > 0 and battles.min() >= SEQUENCE_START)

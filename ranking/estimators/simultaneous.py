@@ -2,8 +2,10 @@
 
 Simultaneous: with probability `confidence` every model's interval holds its truth at once, which is what ranks from
 intervals need (paper eq. 1). Each is theta +- c * se with its own critical value c:
-- pointwise: the normal quantile, about 1.96.
+- pointwise: the normal quantile, about 1.96, or Student's where the covariance has degrees of freedom (`few_judges`).
 - max-t: the quantile of max_m |Z_m| / se_m, Z ~ N(0, V), or over bootstrap replicates; the smallest that holds.
+  With degrees of freedom nu_m the draws are Z_m / sqrt(chi2_{nu_m} / nu_m), and each model has its own critical value c q_m, q_m
+  being Student's quantile at the confidence per model; the denominators are drawn apart, which is a little wide.
 - chi-square: sqrt(chi2_{K-1}), the projection of the joint ellipsoid (the paper's); valid and wider.
 
 Kept: the chi-square set with K - 1 degrees of freedom. Different: max-t is the product's own. Shown by test_coverage.py.
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.special import gammaincinv, ndtri
+from scipy.special import gammaincinv, ndtri, stdtrit
 
 from ranking.estimators.sandwich import Covariance
 from ranking.estimators.tally import Floats
@@ -25,20 +27,25 @@ DRAWS_BLOCK = 1 << 20  # floats at a time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intervals:
-    """`lower`, `upper`: (K,) logits in the mean-zero gauge; `critical`: half-widths in standard errors."""
+    """`lower`, `upper`: (K,) logits in the mean-zero gauge; `critical`: half-widths in standard errors, (K,) with degrees."""
 
     lower: Floats
     upper: Floats
-    critical: float
+    critical: float | Floats
 
 
 def pointwise(theta: Floats, covariance: Covariance, confidence: float = CONFIDENCE) -> Intervals:
     """Each interval alone holds its truth with probability `confidence`."""
-    return _around(theta, covariance.se, float(ndtri(0.5 + confidence / 2.0)))
+    return _around(theta, covariance.se, student(covariance.freedom, 0.5 + confidence / 2.0))
+
+
+def student(freedom: Floats | None, level: float) -> float | Floats:
+    """Quantile of Student's t, or of the normal law where no degrees are given."""
+    return float(ndtri(level)) if freedom is None else np.asarray(stdtrit(freedom, level))
 
 
 def max_t(theta: Floats, covariance: Covariance, seed: int, confidence: float = CONFIDENCE) -> Intervals:
-    """All at once, from DRAWS draws of N(0, V)."""
+    """All at once, from DRAWS draws of N(0, V), or of its quotients."""
     return _around(theta, covariance.se, critical_max_t(covariance, seed, confidence))
 
 
@@ -54,16 +61,24 @@ def chi_square(theta: Floats, covariance: Covariance, confidence: float = CONFID
     return _around(theta, covariance.se, float(np.sqrt(2.0 * gammaincinv(degrees / 2.0, confidence))))
 
 
-def critical_max_t(covariance: Covariance, seed: int, confidence: float = CONFIDENCE, draws: int = DRAWS) -> float:
-    """The quantile of max_m |Z_m| / se_m over draws of Z ~ N(0, V)."""
+def critical_max_t(
+    covariance: Covariance, seed: int, confidence: float = CONFIDENCE, draws: int = DRAWS
+) -> float | Floats:
+    """The quantile of max_m |Z_m| / se_m over draws of Z ~ N(0, V); (K,) of the quotients where there are degrees."""
+    freedom = covariance.freedom
+    each = student(freedom, 0.5 + confidence ** (1.0 / len(covariance.matrix)) / 2.0)
     values, vectors = eigh(covariance.matrix)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    generator = np.random.Generator(np.random.SFC64(seed))
+    generator, below = (np.random.Generator(np.random.SFC64(key)) for key in (seed, [seed, 1]))
     block, largest = max(1, DRAWS_BLOCK // len(values)), []
     for begin in range(0, draws, block):
         normal = generator.standard_normal((min(block, draws - begin), len(values)))
-        largest.append(_largest(normal @ root.T, covariance.se))
-    return float(np.quantile(np.concatenate(largest), confidence))
+        drawn = normal @ root.T
+        if freedom is not None:
+            drawn /= each * np.sqrt(below.chisquare(freedom, drawn.shape) / freedom)
+        largest.append(_largest(drawn, covariance.se))
+    found = float(np.quantile(np.concatenate(largest), confidence))
+    return found if freedom is None else found * each
 
 
 def _largest(deviations: Floats, se: Floats) -> Floats:
@@ -74,5 +89,5 @@ def _largest(deviations: Floats, se: Floats) -> Floats:
     return np.asarray(np.abs(deviations[:, known] / se[known]).max(axis=1))
 
 
-def _around(theta: Floats, se: Floats, critical: float) -> Intervals:
+def _around(theta: Floats, se: Floats, critical: float | Floats) -> Intervals:
     return Intervals(theta - critical * se, theta + critical * se, critical)

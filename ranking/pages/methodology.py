@@ -27,6 +27,7 @@ ANCHORS: dict[str, str] = {
     "battle": "interval",
     "quantiles": "quantiles",
     "adjacent": "claims",
+    "effective_judges": "few-judges",
     "reweighted": "reweighted",
     "drift_p": "drift",
     "first_rate": "first-rate",

@@ -61,6 +61,7 @@ class Standing:
     battle: Ends | None
     quantiles: list[float] | None
     adjacent: float | None
+    effective_judges: float | None
     raw_rating: float | None
     reweighted: float | None
     drift_p: float | None

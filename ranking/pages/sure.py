@@ -8,12 +8,15 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from ranking.board.reasons import Interval, Why
+from ranking.method import JUDGES_FEW, VOTES_FEW
 from ranking.pages.published import Board, Row
 from ranking.pages.words import FIGURES, REASONS
 
 SURELY, PERHAPS = 0.95, 0.5  # from which chance of being first on a lead is called one
 FLAG_P = 0.05  # a test below this p-value is worth a warning
 NO_WIDER = 1.02  # up to which intervals by person are as wide as those by vote
+EQUAL = 0.05  # points: no difference on the page
 HELPED = 0.05  # so is a larger part of the replicates without an estimate of their own
 
 
@@ -55,6 +58,8 @@ def leader(board: Board) -> Sentence | None:
     if top.p_first is None:
         return None
     told = {"name": top.name, "share": _percent(top.p_first)}
+    if max(row.rating or 0.0 for row in board.ranked) - min(row.rating or 0.0 for row in board.ranked) < EQUAL:
+        return Sentence("p-first", _("Nobody leads: all ratings are equal."))
     if top.p_first >= SURELY:
         text = _("%(name)s leads: it is first in %(share)s of the resamples.")
     elif top.p_first >= PERHAPS:
@@ -169,24 +174,53 @@ def _day(moment: str) -> str:
 
 
 def clusters(board: Board) -> Sentence | None:
+    if board.figures.why.get("clusters") == Why.ONE_JUDGE:
+        text = _(
+            "All votes are by one person: the intervals say how that person's votes scatter, not what others would prefer."
+        )
+        return Sentence("clusters", text, warns=True)
     found = board.figures.clusters
     if found is None:
         return None
     told = {"judges": _number(found.judges), "n": _number(found.effective_votes), "x": _number(found.inflation, 2)}
-    if found.judges > 1 and found.inflation < NO_WIDER:
+    if found.inflation < NO_WIDER:
         text = _(
             "%(judges)s people voted. That one person's votes belong together hardly changes the intervals: "
             "they are %(x)s times as wide."
         )
-        return Sentence("clusters", text % told)
-    text = ngettext(
-        "%(judges)s person cast all votes: they are worth about %(n)s independent ones, and the "
-        "intervals are %(x)s times as wide.",
-        "%(judges)s people voted. As one person's votes belong together, they are worth about %(n)s independent ones, and the "
-        "intervals are %(x)s times as wide.",
-        found.judges,
-    )
-    return Sentence("clusters", text % told, warns=found.judges == 1)
+    else:
+        text = _(
+            "%(judges)s people voted. As one person's votes belong together, they are worth about %(n)s independent ones, and "
+            "the intervals are %(x)s times as wide."
+        )
+    few = found.effective_judges is not None and found.effective_judges < JUDGES_FEW
+    return Sentence("clusters", " ".join([text % told, *_effective(found.effective_judges)]), warns=few)
+
+
+def _effective(judges: float | None) -> list[str]:
+    """On how many people of equal weight the interval rests that has the fewest; nothing on boards before version 7."""
+    if judges is None:
+        return []
+    if judges < JUDGES_FEW:
+        text = _("One interval rests on no more than about %(n)s people of equal weight, too few to speak for others.")
+    else:
+        text = _("Each interval rests on about %(n)s people of equal weight or more.")
+    return [text % {"n": _number(judges, 1 if judges < 10 else 0)}]
+
+
+def spread(board: Board) -> Sentence | None:
+    if board.method.get("interval") != Interval.BOUND:
+        return None
+    text = _("No vote prefers a model to another one: the intervals are as wide as if a coin had decided each battle.")
+    return Sentence("no-spread", text, warns=True)
+
+
+def votes(board: Board) -> Sentence | None:
+    fewest = min(board.ranked, key=lambda row: row.votes)
+    if fewest.votes >= VOTES_FEW:
+        return None
+    text = _("There are few votes: %(name)s has %(n)s. With fewer than %(least)s, intervals are rough.")
+    return Sentence("few-votes", text % {"name": fewest.name, "n": fewest.votes, "least": VOTES_FEW}, warns=True)
 
 
 def position(board: Board) -> Sentence | None:
@@ -268,7 +302,8 @@ def shrinkage(board: Board) -> Sentence | None:
 
 
 MAKERS: tuple[Callable[[Board], Sentence | None], ...] = (
-    *(leader, joint, neighbours, certificate, claim_of_first, clusters, helped, shrinkage, position, drift, cycles),
+    *(leader, joint, neighbours, certificate, claim_of_first, clusters, votes, spread, helped, shrinkage),
+    *(position, drift, cycles),
 )
 
 

@@ -19,8 +19,10 @@ FIGURES = {
 REASONS = {
     Why.TOO_FEW: gettext_lazy("too few votes"),
     Why.OLDER_METHOD: gettext_lazy("this board was fitted before we computed it"),
-    Why.NO_JUDGES: gettext_lazy("nobody knows which votes are by the same person"),
+    Why.NO_JUDGES: gettext_lazy("no two votes are known to be by the same person"),
     Why.FEW_JUDGES: gettext_lazy("too few people have voted"),
+    Why.ONE_JUDGE: gettext_lazy("all votes are by one person"),
+    Why.NO_SPREAD: gettext_lazy("the votes of each person cancel out, or all are ties"),
     Why.OVERALL_ONLY: gettext_lazy("told of all votes together, not by category"),
     Why.NOT_THIN: gettext_lazy("this board has votes enough of its own"),
     Why.SHRUNK: gettext_lazy("not on a board that leans on the overall one"),

@@ -259,6 +259,7 @@ def test_a_board_without_any_spread_is_json_without_nan(way: str, tmp_path: Path
     code, out, err = told(written(tmp_path, "v.csv", "model_a,model_b,winner,judge\n" + "".join(lines)), "--json")
     assert (code, err) == (0, "")
     board = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert board["method"]["level"] == "judge"
-    assert board["clusters"] is None and board["why"]["clusters"] == "too_few"
+    assert board["method"]["level"] == "battle"
+    assert board["clusters"] is None and board["why"]["clusters"] == "no_spread"
+    assert all(row["se"] > 0 for row in board["models"])
     assert [row["rank_lower"] for row in board["models"]] == [1, 1, 1]

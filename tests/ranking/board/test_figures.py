@@ -5,16 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, ndtri, stdtrit
 
+from ranking.board import levels
+from ranking.board.board_format import Level
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
+from ranking.board.reasons import Interval
 from ranking.estimators import (
-    bootstrap,
     certificate,
     claims,
     cycles,
     drift,
+    few_judges,
     position,
     ranks,
     sandwich,
@@ -29,6 +32,7 @@ from ranking.estimators.judges import JudgeTally
 from ranking.estimators.style_rows import Chunk
 from ranking.estimators.tally import Outcome, Tally
 from tests.ranking import real_votes
+from tests.ranking.boards_help import column, made
 
 OUTCOME = {"model_a": Outcome.FIRST, "model_b": Outcome.SECOND, "tie": Outcome.TIE}
 FEATURES = {"length": "chars", "headers": "headers", "lists": "lists", "bold": "bold"}
@@ -62,24 +66,18 @@ def crowd() -> Crowd:
     )
 
 
-def column(board: dict, name: str) -> np.ndarray:
-    """A figure of every model, in the order of their names."""
-    models = sorted(board["models"], key=lambda model: model["model"])
-    return np.array([model[name] for model in models], float)
-
-
 def test_figures_by_judge_are_those_of_the_estimators(crowd: Crowd) -> None:
     board = build(Inputs(tally=crowd.tally, judges=crowd.judges, seed=SEED, replicates=REPLICATES))
     theta = fit(crowd.tally.pairs()).theta
-    covariance = sandwich.clustered(crowd.judges, theta)
-    thetas = bootstrap.clustered(crowd.judges, theta, SEED, REPLICATES).thetas
-    joint = simultaneous.max_t(theta, covariance, SEED)
-    (lower, upper), (best, worst) = bootstrap.percentiles(thetas), ranks.bounds(joint.lower, joint.upper)
+    covariance = few_judges.clustered(crowd.judges, theta)
+    thetas = levels.by_sandwich(Level.JUDGE, theta, covariance, SEED, REPLICATES).thetas
+    joint, ends = simultaneous.max_t(theta, covariance, SEED), simultaneous.pointwise(theta, covariance)
+    best, worst = ranks.bounds(joint.lower, joint.upper)
     expected = {
         "rating": to_rating(theta),
         "se": PER_LOGIT * covariance.se,
-        "lower": to_rating(lower),
-        "upper": to_rating(upper),
+        "lower": to_rating(ends.lower),
+        "upper": to_rating(ends.upper),
         "joint_lower": to_rating(joint.lower),
         "joint_upper": to_rating(joint.upper),
         "rank": best,
@@ -87,8 +85,9 @@ def test_figures_by_judge_are_those_of_the_estimators(crowd: Crowd) -> None:
         "p_first": ranks.p_first(thetas),
         **dict(zip(("rank_lower", "rank_upper"), ranks.intervals(thetas), strict=True)),
         "first_rate": position.share_first(crowd.tally),
+        "effective_judges": covariance.effective,
     }
-    assert board["method"]["level"] == "judge"
+    assert (board["method"]["level"], board["method"]["interval"]) == ("judge", Interval.STUDENT)
     for name, values in expected.items():
         assert column(board, name) == pytest.approx(values, abs=1e-9), name
     assert [model["rank"] for model in board["models"]] == sorted(best)
@@ -108,9 +107,11 @@ def test_battle_level_figures_stand_beside_and_are_all_there_is_without_judges(c
 def test_the_effect_of_judges_is_the_ratio_of_the_variances(crowd: Crowd) -> None:
     board = build(Inputs(tally=crowd.tally, judges=crowd.judges, seed=SEED, replicates=REPLICATES))
     theta, clusters = fit(crowd.tally.pairs()).theta, board["clusters"]
-    by_judge, by_battle = (np.trace(one.matrix) for one in (
-        sandwich.clustered(crowd.judges, theta), sandwich.battle(crowd.tally, theta)))  # fmt: skip
+    found = few_judges.clustered(crowd.judges, theta)
+    by_judge = ((stdtrit(found.freedom, 0.975) / ndtri(0.975) * found.se) ** 2).sum()
+    by_battle = np.trace(sandwich.battle(crowd.tally, theta).matrix)
     assert clusters["judges"] == 124 and clusters["inflation"] ** 2 == pytest.approx(by_judge / by_battle)
+    assert clusters["effective_judges"] == found.effective.min()
     assert clusters["effective_votes"] * clusters["inflation"] ** 2 == pytest.approx(8931)
 
 
@@ -125,7 +126,7 @@ def test_board_figures_are_those_of_the_estimators(crowd: Crowd) -> None:
     }
     theta = fit(crowd.tally.pairs()).theta
     order = np.array([crowd.tally.models.index(model["model"]) for model in board["models"]])
-    tested = claims.of_pairs(theta, sandwich.clustered(crowd.judges, theta), order[:-1], order[1:])
+    tested = claims.of_pairs(theta, few_judges.clustered(crowd.judges, theta), order[:-1], order[1:])
     assert [model["adjacent"] for model in board["models"]] == [*tested.adjusted.tolist(), None]
     assert [claim["p_holm"] for claim in board["claims"]] == tested.adjusted.tolist()
     assert all(claim["difference"] >= 0 and {claim["better"], claim["worse"]} == {place, place + 1}
@@ -139,7 +140,9 @@ def test_the_style_controlled_board_is_the_style_fit(crowd: Crowd) -> None:
     assert fitted.clustered is not None
     errors = np.sqrt(np.diag(fitted.clustered))
     assert column(board, "rating") == pytest.approx(to_rating(fitted.theta), abs=1e-9)
-    assert column(board, "se") == pytest.approx(PER_LOGIT * errors[: len(fitted.theta)], abs=1e-9)
+    counted = fit(crowd.tally.pairs()).theta
+    exact, plain = few_judges.clustered(crowd.judges, counted), sandwich.clustered(crowd.judges, counted)
+    assert column(board, "se") == pytest.approx(PER_LOGIT * errors[: len(fitted.theta)] * exact.se / plain.se, abs=1e-9)
     terms = board["style"]["covariates"]
     assert [term["name"] for term in terms] == list(fitted.names) == list(FEATURES)
     assert [term["coefficient"] for term in terms] == fitted.beta.tolist()
@@ -147,24 +150,6 @@ def test_the_style_controlled_board_is_the_style_fit(crowd: Crowd) -> None:
     assert board["style"]["votes"] == 8931 and board["why"]["position"] == "controlled"
     half = (column(board, "upper") - column(board, "lower")) / 2
     assert np.median(half / (1.96 * column(board, "se"))) == pytest.approx(1, abs=0.1)
-
-
-def made(models: int = 4, per_pair: int = 60, judges: int = 0) -> tuple[Tally, JudgeTally]:
-    rng = np.random.default_rng(3)
-    a, b = np.triu_indices(models, 1)
-    a, b = np.repeat(a, per_pair), np.repeat(b, per_pair)
-    outcome = rng.choice(3, len(a), p=[0.5, 0.3, 0.2])
-    judge = rng.integers(0, judges, len(a)) if judges else np.full(len(a), -1)
-    names = [f"m{i}" for i in range(models)]
-    return Tally.of_battles(names, a, b, outcome), JudgeTally.of_battles(names, a, b, outcome, judge)
-
-
-@pytest.mark.parametrize(("judges", "why"), [(0, "no_judges"), (3, "few_judges"), (40, None)])
-def test_few_or_unknown_judges_leave_the_board_battle_level(judges: int, why: str | None) -> None:
-    tally, by_judge = made(judges=judges)
-    board = build(Inputs(tally=tally, judges=by_judge, seed=1, replicates=100))
-    assert board["why"].get("clusters") == why
-    assert board["method"]["level"] == ("battle" if why else "judge")
 
 
 def test_votes_weighed_by_their_draw_give_a_rating_of_their_own() -> None:
