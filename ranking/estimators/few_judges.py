@@ -115,12 +115,12 @@ def replicates(tally: JudgeTally, theta: Floats, covariance: Covariance, thetas:
 def borrowed(matrix: Floats, tally: JudgeTally, theta: Floats) -> Covariance:
     """A plain covariance by judge of the same votes under a larger model (style), with the correction that the counts need.
 
-    `tally` and `theta`: of the counts. Standard errors are multiplied by the ratio of CR2 to the plain form, and the degrees are
-    those of the counts: an approximation, which holds as far as the covariates are spread over judges as the votes are.
+    `tally` and `theta`: of the counts. What CR2 adds to the plain form is added, and the degrees are those of the counts: an
+    approximation, which holds as far as the covariates are spread over judges as the votes are.
     """
-    exact, plain = clustered(tally, theta), sandwich.clustered(tally, theta).se
-    ratio = np.divide(exact.se, plain, out=np.ones(len(plain)), where=plain > 0)
-    return replace(exact, matrix=matrix * np.outer(ratio, ratio))
+    exact = clustered(tally, theta)
+    values, vectors = eigh(matrix + exact.matrix - sandwich.clustered(tally, theta).matrix)
+    return replace(exact, matrix=(vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
 def _edges(tally: JudgeTally, theta: Floats) -> _Edges:
@@ -129,15 +129,16 @@ def _edges(tally: JudgeTally, theta: Floats) -> _Edges:
     rows, place = np.unique(keys, return_inverse=True)
     rest, second = np.divmod(rows, tally.size)
     judge, first = np.divmod(rest, tally.size)
-    weight = np.bincount(place, tally.count * p * q)
-    residual = np.bincount(place, tally.count * (VALUES[tally.outcome] * q - (1.0 - VALUES[tally.outcome]) * p))
+    weight = np.bincount(place, tally.count * p * q).astype(np.float64)
+    points = VALUES[tally.outcome]
+    residual = np.bincount(place, tally.count * (points * q - (1.0 - points) * p)).astype(np.float64)
     values, vectors = eigh(pooled(tally, tally.count * p * q))
     if not values[1] > CONNECTED * values[-1]:
         raise NotConverged("singular information: the pairs do not connect the models")
     root = vectors[:, 1:] / np.sqrt(values[1:])
     bread = root @ root.T
     resistance = bread[first, first] + bread[second, second] - 2.0 * bread[first, second]
-    leverage = np.bincount(judge, weight * resistance, tally.judges)
+    leverage = np.bincount(judge, weight * resistance, tally.judges).astype(np.float64)
     begins = np.searchsorted(judge, np.arange(tally.judges + 1))
     return _Edges(first, second, judge, weight, residual, root, leverage, begins)
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
-from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ranking.board.reasons import Interval, Why
 from ranking.method import JUDGES_FEW, VOTES_FEW
 from ranking.pages.published import Board, Row
+from ranking.pages.spelling import day, fine, number, p_value, percent
 from ranking.pages.words import FIGURES, REASONS
 
 SURELY, PERHAPS = 0.95, 0.5  # from which chance of being first on a lead is called one
@@ -36,19 +35,6 @@ def sentences(board: Board) -> list[Sentence]:
     return [sentence for make in MAKERS if (sentence := make(board))]
 
 
-def _percent(share: float) -> str:
-    """Whole per cent, never 0 or 100 % for what is neither."""
-    if 0 < share < 0.01:
-        return _("less than 1 %%") % {}
-    if 0.99 < share < 1:
-        return _("more than 99 %%") % {}
-    return f"{round(share * 100)} %"
-
-
-def _number(value: float, places: int = 0) -> str:
-    return number_format(round(value, places), places)
-
-
 def _named(board: Board, place: int) -> str:
     return board.rows[place].name
 
@@ -57,7 +43,7 @@ def leader(board: Board) -> Sentence | None:
     top = board.ranked[0]
     if top.p_first is None:
         return None
-    told = {"name": top.name, "share": _percent(top.p_first)}
+    told = {"name": top.name, "share": percent(top.p_first)}
     if max(row.rating or 0.0 for row in board.ranked) - min(row.rating or 0.0 for row in board.ranked) < EQUAL:
         return Sentence("p-first", _("Nobody leads: all ratings are equal."))
     if top.p_first >= SURELY:
@@ -76,7 +62,7 @@ def _rivals(others: list[Row]) -> list[str]:
     if not others:
         return []
     best = max(others, key=lambda row: row.p_first or 0.0)
-    told = {"name": best.name, "share": _percent(best.p_first or 0.0), "n": len(others)}
+    told = {"name": best.name, "share": percent(best.p_first or 0.0), "n": len(others)}
     text = ngettext(
         "%(n)s other model is first in at least 5 %% of them: %(name)s, in %(share)s.",
         "%(n)s other models are first in at least 5 %% of them each, most often %(name)s, in %(share)s.",
@@ -132,7 +118,7 @@ def certificate(board: Board) -> Sentence | None:
     found = board.figures.certificate
     if found is None:
         return None
-    told = {"n": _number(found.votes), "share": _percent_fine(found.share)}
+    told = {"n": number(found.votes), "share": fine(found.share)}
     told |= {"leader": _named(board, found.leader), "other": _named(board, found.runner_up)}
     text = ngettext(
         "Leaving out a single vote (%(share)s of all), if it is the right one, puts %(other)s ahead of %(leader)s.",
@@ -140,13 +126,6 @@ def certificate(board: Board) -> Sentence | None:
         found.votes,
     )
     return Sentence("certificate", text % told, warns=found.share < 0.01)
-
-
-def _percent_fine(share: float) -> str:
-    """With two digits that count, for shares far below 1 %."""
-    value = share * 100
-    places = 0 if value >= 10 else 1 if value >= 1 else 2 if value >= 0.1 else 3
-    return f"{_number(value, places)} %"
 
 
 def claim_of_first(board: Board) -> Sentence | None:
@@ -165,12 +144,8 @@ def claim_of_first(board: Board) -> Sentence | None:
         )
     if board.key.imported:  # its votes came all at once: the day would be that of the import
         return Sentence("sequence", text % told)
-    since = _("%(name)s has been ahead since %(since)s.") % (told | {"since": _day(sure.since)})
+    since = _("%(name)s has been ahead since %(since)s.") % (told | {"since": day(sure.since)})
     return Sentence("sequence", f"{text % told} {since}")
-
-
-def _day(moment: str) -> str:
-    return date_format(datetime.fromisoformat(moment), "DATE_FORMAT")
 
 
 def clusters(board: Board) -> Sentence | None:
@@ -182,7 +157,7 @@ def clusters(board: Board) -> Sentence | None:
     found = board.figures.clusters
     if found is None:
         return None
-    told = {"judges": _number(found.judges), "n": _number(found.effective_votes), "x": _number(found.inflation, 2)}
+    told = {"judges": number(found.judges), "n": number(found.effective_votes), "x": number(found.inflation, 2)}
     if found.inflation < NO_WIDER:
         text = _(
             "%(judges)s people voted. That one person's votes belong together hardly changes the intervals: "
@@ -205,7 +180,7 @@ def _effective(judges: float | None) -> list[str]:
         text = _("One interval rests on no more than about %(n)s people of equal weight, too few to speak for others.")
     else:
         text = _("Each interval rests on about %(n)s people of equal weight or more.")
-    return [text % {"n": _number(judges, 1 if judges < 10 else 0)}]
+    return [text % {"n": number(judges, 1 if judges < 10 else 0)}]
 
 
 def spread(board: Board) -> Sentence | None:
@@ -227,7 +202,7 @@ def position(board: Board) -> Sentence | None:
     found = board.figures.position
     if found is None:
         return None
-    told = {"share": f"{_number(found.share * 100, 1)} %"}
+    told = {"share": f"{number(found.share * 100, 1)} %"}
     matters = not found.lower <= 0.5 <= found.upper
     if not matters:
         text = _(
@@ -249,7 +224,7 @@ def drift(board: Board) -> Sentence | None:
     found = board.figures.drift
     if found is None:
         return None
-    told = {"periods": found.periods, "p": _p(found.p)}
+    told = {"periods": found.periods, "p": p_value(found.p)}
     if found.p < FLAG_P:
         text = _(
             "Strengths have changed between the %(periods)s periods compared (p %(p)s): "
@@ -260,16 +235,12 @@ def drift(board: Board) -> Sentence | None:
     return Sentence("drift", text % told, warns=found.p < FLAG_P)
 
 
-def _p(p: float) -> str:
-    return "< " + number_format(0.001, 3) if p < 0.001 else "= " + _number(p, 3)
-
-
 def cycles(board: Board) -> Sentence | None:
     found = board.figures.cycles
     if found is None:
         return None
-    told = {"k": _number(found.observed), "n": _number(found.triads), "p": _p(found.p)}
-    told["m"] = _number(found.expected, 1 if 0.05 <= found.expected < 10 else 0)
+    told = {"k": number(found.observed), "n": number(found.triads), "p": p_value(found.p)}
+    told["m"] = number(found.expected, 1 if 0.05 <= found.expected < 10 else 0)
     if found.p < FLAG_P:
         text = _(
             "More circles (A beats B, B beats C, C beats A) than chance makes: %(k)s of %(n)s triples of models, about %(m)s "
@@ -288,7 +259,7 @@ def helped(board: Board) -> Sentence | None:
     if not share:
         return None
     text = _("%(share)s of the resamples had no answer of their own and were helped by a virtual tie per pair.")
-    return Sentence("helped", text % {"share": _percent(share)}, warns=share > HELPED)
+    return Sentence("helped", text % {"share": percent(share)}, warns=share > HELPED)
 
 
 def shrinkage(board: Board) -> Sentence | None:
@@ -298,7 +269,7 @@ def shrinkage(board: Board) -> Sentence | None:
     text = _(
         "This category has few votes, so its ratings lean on the overall board: its own votes weigh %(share)s on average."
     )
-    return Sentence("shrinkage", text % {"share": _percent(found.weight)}, warns=found.weight < PERHAPS)
+    return Sentence("shrinkage", text % {"share": percent(found.weight)}, warns=found.weight < PERHAPS)
 
 
 MAKERS: tuple[Callable[[Board], Sentence | None], ...] = (

@@ -65,7 +65,7 @@ FIELDS = [
     *("name", "slug", "organisation", "licence", "open_weights", "adapter", "retired", "anonymous_until"),
     *("standing", "rank", "rank_worst", "rating", "lower", "upper", "votes", "wins", "losses", "ties", "win_rate"),
     *("both_bad", "first_rate", "rank_lower", "rank_upper", "p_first", "se", "joint_lower", "joint_upper", "battle"),
-    *("quantiles", "adjacent", "raw_rating", "reweighted", "drift_p"),
+    *("quantiles", "adjacent", "effective_judges", "raw_rating", "reweighted", "drift_p"),
     *("price_in", "price_out", "replies", "first_token_s", "tokens_per_s", "failure_rate"),
 ]
 

@@ -89,7 +89,7 @@ def fitted_figures() -> dict[str, Any]:
         "cycles": {"observed": 3, "triads": 4, "expected": 1.5, "p": 0.01},
         "style": {"covariates": terms, "votes": 1234},
         "sure": sure,
-        "clusters": {"judges": 1234, "effective_votes": 1234.5, "inflation": 1.25},
+        "clusters": {"judges": 1234, "effective_judges": 3.5, "effective_votes": 1234.5, "inflation": 1.25},
         "shrinkage": {"towards": "", "spread": 12.0, "weight": 0.3},
     }
 

@@ -32,7 +32,7 @@ from ranking.estimators.judges import JudgeTally
 from ranking.estimators.style_rows import Chunk
 from ranking.estimators.tally import Outcome, Tally
 from tests.ranking import real_votes
-from tests.ranking.boards_help import column, made
+from tests.ranking.board.made_votes import column, made
 
 OUTCOME = {"model_a": Outcome.FIRST, "model_b": Outcome.SECOND, "tie": Outcome.TIE}
 FEATURES = {"length": "chars", "headers": "headers", "lists": "lists", "bold": "bold"}
@@ -140,16 +140,20 @@ def test_the_style_controlled_board_is_the_style_fit(crowd: Crowd) -> None:
     assert fitted.clustered is not None
     errors = np.sqrt(np.diag(fitted.clustered))
     assert column(board, "rating") == pytest.approx(to_rating(fitted.theta), abs=1e-9)
-    counted = fit(crowd.tally.pairs()).theta
-    exact, plain = few_judges.clustered(crowd.judges, counted), sandwich.clustered(crowd.judges, counted)
-    assert column(board, "se") == pytest.approx(PER_LOGIT * errors[: len(fitted.theta)] * exact.se / plain.se, abs=1e-9)
+    counted, place = fit(crowd.tally.pairs()).theta, slice(len(fitted.theta))
+    plain, exact = sandwich.clustered(crowd.judges, counted), few_judges.clustered(crowd.judges, counted)
+    variance = np.diag(fitted.clustered[place, place] + exact.matrix - plain.matrix)
+    assert column(board, "se") == pytest.approx(PER_LOGIT * variance**0.5, abs=1e-6)
+    assert column(board, "effective_judges") == pytest.approx(exact.effective)
     terms = board["style"]["covariates"]
     assert [term["name"] for term in terms] == list(fitted.names) == list(FEATURES)
     assert [term["coefficient"] for term in terms] == fitted.beta.tolist()
     assert [term["se"] for term in terms] == errors[len(fitted.theta) :].tolist()
     assert board["style"]["votes"] == 8931 and board["why"]["position"] == "controlled"
     half = (column(board, "upper") - column(board, "lower")) / 2
-    assert np.median(half / (1.96 * column(board, "se"))) == pytest.approx(1, abs=0.1)
+    assert np.median(half / (stdtrit(exact.freedom, 0.975) * column(board, "se"))) == pytest.approx(1, abs=0.1)
+    reach = ndtri(0.975) * np.median(few_judges.widening(exact))
+    assert [term["upper"] - term["coefficient"] for term in terms] == pytest.approx(reach * errors[len(fitted.theta) :])
 
 
 def test_votes_weighed_by_their_draw_give_a_rating_of_their_own() -> None:

@@ -116,6 +116,15 @@ def test_many_judges_leave_the_plain_form_as_it_is() -> None:
     assert few_judges.replicates(tally, theta, made, drawn) == pytest.approx(drawn, abs=0.003)
 
 
+def test_a_larger_model_borrows_what_is_added_and_stays_a_covariance() -> None:
+    tally = votes(np.random.default_rng(8), np.array([40, 30, 20, 10]))
+    theta = estimate(tally)
+    plain, exact = sandwich.clustered(tally, theta).matrix, few_judges.clustered(tally, theta)
+    made = few_judges.borrowed(plain + 0.01, tally, theta)
+    assert made.matrix == pytest.approx(exact.matrix + 0.01, abs=1e-9) and made.freedom == pytest.approx(exact.freedom)
+    assert np.linalg.eigvalsh(few_judges.borrowed(plain * 0, tally, theta).matrix).min() > -1e-12
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), st.permutations(range(6)))
 def test_the_order_of_models_and_judges_does_not_matter(seed: int, order: list[int]) -> None:

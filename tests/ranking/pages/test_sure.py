@@ -7,6 +7,7 @@ import pytest
 from django.utils import translation
 
 from ranking.board.board_format import Certificate, Claim, Clusters, Cycles, Drift, Position, Shrinkage, Sure, Why
+from ranking.board.reasons import Interval
 from ranking.fits.boards import Key
 from ranking.pages import sure, words
 from ranking.pages.published import Board
@@ -115,12 +116,42 @@ def test_whether_the_lead_is_confirmed_at_every_look(confirmed: bool, words: str
     assert "sequence" not in [one.anchor for one in sure.sentences(unpublished)]
 
 
-@pytest.mark.parametrize(("judges", "words"), [(1, "1 person cast all votes"), (120, "120 people voted.")])
-def test_what_votes_of_one_person_are_worth(judges: int, words: str) -> None:
-    found = Clusters(judges=judges, effective_votes=812.3, inflation=1.234)
+@pytest.mark.parametrize(
+    ("effective", "words", "warns"),
+    [
+        (None, "1.23 times as wide.", False),
+        (88.4, "Each interval rests on about 88 people of equal weight or more.", False),
+        (5.57, "about 5.6 people of equal weight or more.", False),
+        (4.94, "no more than about 4.9 people of equal weight, too few to speak for others.", True),
+    ],
+)
+def test_what_votes_of_one_person_are_worth(effective: float | None, words: str, warns: bool) -> None:
+    found = Clusters(judges=120, effective_judges=effective, effective_votes=812.3, inflation=1.234)
     one = said(board(*ladder(3), clusters=found), "clusters")
-    assert words in one.text and "about 812 independent ones" in one.text and "1.23 times as wide" in one.text
-    assert one.warns is (judges == 1)
+    assert "120 people voted." in one.text and "about 812 independent ones" in one.text
+    assert "1.23 times as wide" in one.text and one.text.endswith(words) and one.warns is warns
+
+
+def test_a_board_of_one_person_says_that_it_speaks_for_nobody_else() -> None:
+    one = said(board(*ladder(3), why={"clusters": Why.ONE_JUDGE}), "clusters")
+    assert one.text.startswith("All votes are by one person") and one.warns
+
+
+def test_nothing_but_ties_is_said_and_nobody_leads() -> None:
+    flat = board(
+        *ladder(3, step=0.0, p_first=1 / 3),
+        method={"interval": Interval.BOUND, "replicates": 1, "helped_replicates": 0},
+    )
+    assert said(flat, "p-first").text == "Nobody leads: all ratings are equal."
+    assert said(flat, "no-spread").warns and "as if a coin had decided" in said(flat, "no-spread").text
+    assert all(one.anchor != "no-spread" for one in sure.sentences(board(*ladder(3))))
+
+
+@pytest.mark.parametrize(("votes", "warns"), [(19, True), (20, False)])
+def test_few_votes_are_said(votes: int, warns: bool) -> None:
+    rows = [*ladder(3)[:2], replace(ladder(3)[2], votes=votes)]
+    told = [one for one in sure.sentences(board(*rows)) if one.anchor == "few-votes"]
+    assert bool(told) is warns and all("Model 2 has 19" in one.text and one.warns for one in told)
 
 
 def test_people_whose_votes_do_not_widen_the_intervals_are_said_to_change_little() -> None:
@@ -183,7 +214,7 @@ def test_what_is_missing_is_named_with_its_reason_and_nothing_that_belongs_elsew
         "drift": "new_reason",
     }
     told = dict(sure.missing(board(*ladder(3), why=why, sure=None)))
-    assert told["Votes by one person"] == "nobody knows which votes are by the same person"
+    assert told["Votes by one person"] == "no two votes are known to be by the same person"
     assert told["Changes over time"] == "new_reason" and len(told) == len(words.FIGURES) - 2
     category = board(*ladder(3), why=why, key=Key("live", "code", controlled=True))
     assert len(sure.missing(category)) == len(words.FIGURES)

@@ -11,7 +11,7 @@ from ranking.estimators import bootstrap, few_judges, sandwich
 from ranking.estimators.bradley_terry import PER_LOGIT, fit, to_rating
 from ranking.estimators.judges import JudgeTally
 from ranking.estimators.tally import Outcome, Tally
-from tests.ranking.boards_help import column, made
+from tests.ranking.board.made_votes import column, made
 
 
 @pytest.mark.parametrize(("judges", "why"), [(0, "no_judges"), (1, "one_judge"), (3, None), (200, None)])
@@ -30,7 +30,8 @@ def test_many_judges_are_resampled_and_the_spread_is_stretched_by_next_to_nothin
     theta = fit(tally.pairs()).theta
     lower, upper = bootstrap.percentiles(bootstrap.clustered(judges, theta, 1, 300).thetas)
     plain, covariance = sandwich.clustered(judges, theta), few_judges.clustered(judges, theta)
-    stretch = stdtrit(covariance.freedom, 0.975) / ndtri(0.975) * covariance.se / (plain.se * (199 / 200) ** 0.5)
+    spread = plain.se * ((judges.judges - 1) / judges.judges) ** 0.5
+    stretch = stdtrit(covariance.freedom, 0.975) / ndtri(0.975) * covariance.se / spread
     assert stretch == pytest.approx(1, abs=0.03)
     assert column(board, "lower") == pytest.approx(to_rating(theta + stretch * (lower - theta)), abs=1e-9)
     assert column(board, "upper") == pytest.approx(to_rating(theta + stretch * (upper - theta)), abs=1e-9)
