@@ -62,10 +62,13 @@ def boards() -> dict[str, Any]:
 
 
 def published() -> dict[str, Any]:
-    """`served`: the last publication; `changed`: when it last changed a live board; `overdue`: a moment that nobody served."""
+    """`served`: the last publication; `changed`: when it last changed a live board; `overdue`: a moment that nobody served.
+
+    Before the first publication nothing is overdue: the schedule's moments were before the installation.
+    """
     state = PublishingState.objects.first()
     newest = BoardSnapshot.objects.filter(origin="live").published().order_by("-published_at")
-    missed = schedule.slot(clock.now(), settings.PUBLISH_S) if publication.due() else None
+    missed = schedule.slot(clock.now(), settings.PUBLISH_S) if state and publication.due() else None
     return {
         "served": _text(state.served if state else None),
         "changed": _text(newest.values_list("published_at", flat=True).first()),
