@@ -17,6 +17,7 @@ FLIPPED = "tie (inconsistent)"  # MT-bench: a model as judge preferred the first
 CHOICES = {"a_better": "a", "b_better": "b", "both_good": "tie", "both_bad": "both_bad"}  # ComparIA's, by turn
 NO_CHOICE = ("", "idk")
 STYLE = ("chars_{}", "headers_{}", "lists_{}", "bold_{}")
+OWN = tuple(name.format(side) for name in STYLE for side in "ab")
 ARENA_STYLE = ("sum_assistant_{}_tokens", "header_count_{}", "list_count_{}", "bold_count_{}")  # headings ... by kind
 HARD = 6  # of the seven criteria
 TOKEN_BOUNDS = {"short_prompt": (0, 25), "long_prompt": (500, None)}  # of all the user said, both ends included
@@ -65,9 +66,10 @@ def _lmsys(line: int, record: Record) -> Row:
     judge = record.get("judge")
     judge = " ".join(map(str, judge)) if isinstance(judge, list) else text(record, "judge")
     winner = "tie" if benchmark and record.get("winner") == FLIPPED else _winner(record)
+    key = "" if benchmark else text(record, "question_id")
     return Row(
-        line, a, b, winner, "" if benchmark else text(record, "question_id"), judge, at(record, "tstamp"),
-        tuple(labels), ranked=flag(record, "anony") is not False,
+        line, a, b, winner, key or text(record, "id"), judge, at(record, "tstamp") or at(record, "at"), tuple(labels),
+        _own_style(record), flag(record, "anony") is not False,
     )  # fmt: skip
 
 
@@ -91,8 +93,8 @@ def _preference(line: int, record: Record) -> Row | None:
     judge = text(record, "evaluation_session_id") or text(record, "judge_hash") or text(record, "judge")
     return Row(
         line, a, b, _winner(record), text(record, "id") or text(record, "question_id"), judge,
-        at(record, "timestamp") or at(record, "tstamp"), tuple(dict.fromkeys(labels)), _style(facts, ARENA_STYLE),
-        flag(record, "anony") is not False,
+        at(record, "timestamp") or at(record, "tstamp"), tuple(dict.fromkeys(labels)),
+        _style(facts, ARENA_STYLE) or _own_style(record), flag(record, "anony") is not False,
     )  # fmt: skip
 
 
@@ -125,6 +127,11 @@ def _style(facts: Record, names: Sequence[str]) -> tuple[int, ...] | None:
     if all(facts.get(name) in EMPTY for name in wanted):
         return None
     return tuple(count(facts, name) for name in wanted)
+
+
+def _own_style(record: Record) -> tuple[int, ...] | None:
+    """The columns of the plain table, which any table of arena votes may have been given too."""
+    return _style(record, STYLE) if set(OWN) <= set(record) else None
 
 
 def _comparia(line: int, record: Record) -> Row | None:
@@ -171,10 +178,9 @@ def _plain(line: int, record: Record) -> Row:
         if not isinstance(name, str) or categories.known(name) is None:
             raise ValueError(f"unknown category {name!r}: expected topic_..., {', '.join(categories.ALL)}")
         labels.append(name)
-    style = _style(record, STYLE) if {name.format(side) for name in STYLE for side in "ab"} <= set(record) else None
     return Row(
         line, a, b, _winner(record), text(record, "id"), text(record, "judge"), at(record, "at"),
-        tuple(dict.fromkeys(labels)), style,
+        tuple(dict.fromkeys(labels)), _own_style(record),
     )  # fmt: skip
 
 
@@ -197,15 +203,16 @@ FORMATS = (
         ("evaluation_session_id", "evaluation_order", "conv_metadata", "category_tag", "is_code", "primary_intent"),
         ("model_a", "model_b", "winner"),
         ("id", "question_id", "evaluation_session_id", "judge_hash", "judge", "timestamp", "tstamp", "anony", "language",
-         "languages", "turn", "is_code", "conv_metadata", "category_tag"), _preference,
+         "languages", "turn", "is_code", "conv_metadata", "category_tag", *OWN), _preference,
     ),
     Format(
         "lmsys", ("model_a", "winner"), ("tstamp", "conversation_a", "anony", "turn"),
-        ("model_a", "model_b", "winner"), ("question_id", "judge", "tstamp", "turn", "anony", "language"), _lmsys,
+        ("model_a", "model_b", "winner"),
+        ("question_id", "id", "judge", "tstamp", "at", "turn", "anony", "language", *OWN), _lmsys,
     ),
     Format(
         "csv", ("winner",), ("model_a", "model_b"), ("model_a", "model_b", "winner"),
-        ("id", "judge", "at", "language", "categories", "category", *(n.format(s) for n in STYLE for s in "ab")), _plain,
+        ("id", "judge", "at", "language", "categories", "category", *OWN), _plain,
     ),
 )  # fmt: skip
 NAMES = tuple(dict.fromkeys(one.name for one in FORMATS))

@@ -96,6 +96,16 @@ def test_the_plain_table(tmp_path: Path) -> None:
     assert (second.choice, second.categories, second.line) == ("both_bad", (), 3)
 
 
+@pytest.mark.parametrize("extra", ["tstamp", "turn", "anony", "is_code", "evaluation_order"])
+def test_a_plain_table_keeps_its_style_beside_columns_of_other_formats(extra: str, tmp_path: Path) -> None:
+    table = [f"{line},{value}" for line, value in zip(samples.PLAIN.splitlines(), (extra, "1", "1"), strict=True)]
+    if extra == "tstamp":
+        table[1:] = [line.removesuffix("1") + "1700000000" for line in table[1:]]
+    found = list(rows(written(tmp_path, "v.csv", "\n".join(table))))
+    assert [row.style for row in found] == [(10, 20, 1, 2, 3, 4, 5, 6), (1, 1, 0, 0, 0, 0, 0, 0)]
+    assert [(row.judge, row.choice, row.ranked) for row in found] == [("j1", "a", True), ("j2", "both_bad", True)]
+
+
 def test_categories_may_be_a_list(tmp_path: Path) -> None:
     named = [["code", "math"], [], None, "code"]
     path = written(tmp_path, "v.jsonl", [PLAIN | {"categories": one} for one in named])
