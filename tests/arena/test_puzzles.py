@@ -46,6 +46,12 @@ def test_a_solution_works_once() -> None:
     assert not puzzles.redeem("ada", "g", token, other), "another number for the same puzzle is no other payment"
 
 
+def test_it_is_remembered_until_its_puzzle_has_ended(settings: Any, valkey: redis.Redis) -> None:
+    assert puzzles.redeem("ada", "g", *solved("ada"))
+    [kept] = valkey.keys("puzzle:*")
+    assert valkey.ttl(kept) >= settings.PUZZLE_TTL_S
+
+
 def test_of_many_at_once_one_works() -> None:
     token, number = solved("ada")
     with ThreadPoolExecutor(8) as pool:
@@ -134,6 +140,17 @@ def test_after_the_limit_a_solution_starts_the_battle_and_nothing_else_does() ->
     assert person.start(htmx=True, puzzle=token, answer=number).status_code == 204
     assert person.start(htmx=True, puzzle=token, answer=number).status_code == 429
     assert Battle.objects.filter(visitor=person.visitor).count() == 2
+
+
+@pytest.mark.django_db
+def test_a_neighbour_of_the_same_network_cannot_spend_it() -> None:
+    factories.ring(2)
+    ada, eve = Person(), Person()
+    for person in (ada, eve):
+        person.start(htmx=True)
+    token, number = offered(ada.start(htmx=True))
+    assert eve.start(htmx=True, puzzle=token, answer=number).status_code == 429
+    assert ada.start(htmx=True, puzzle=token, answer=number).status_code == 204
 
 
 @pytest.mark.django_db

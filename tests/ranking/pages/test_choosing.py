@@ -94,7 +94,9 @@ def test_for_a_board_that_is_not_public_the_nearest_one_is_shown_and_said_to_be(
 def test_columns_without_a_figure_are_left_out_and_come_with_the_first(client: Client) -> None:
     models = publish((40, 10), (30, 20))
     assert "Price" not in [one.label for one in _headings(client)]
-    Contestant.objects.filter(pk=models[0].pk).update(price_in="2", price_out="6", organisation="Zeta", licence="MIT")
+    Contestant.objects.filter(pk=models[0].pk).update(price_in="2", price_out="6")
+    assert "Price" in [one.label for one in _headings(client)], "a new price alone is a new page"
+    Contestant.objects.filter(pk=models[0].pk).update(organisation="Zeta", licence="MIT")
     Contestant.objects.filter(pk=models[1].pk).update(price_in="1", price_out="2", organisation="Acme")
     assert "Price" in [one.label for one in _headings(client)]
     assert _names(client, "sort=price") == [models[1].name, models[0].name, models[2].name]
@@ -136,6 +138,7 @@ def test_an_imported_model_has_a_page_once_its_board_is_public(client: Client) -
     page = text(client, f"/models/{models[0].slug}/")
     assert "Imported votes come without times." in page and "40 won" in page and "origin=import%3Ax" in page
     assert "About the model" not in page, "nothing is known but its name"
+    assert "cast on another site" in text(client, "/leaderboard?origin=import:x")
     Contestant.objects.update(organisation="Somebody")
     assert "Somebody" in text(client, f"/models/{models[0].slug}/")
     BoardSnapshot.objects.all().delete()

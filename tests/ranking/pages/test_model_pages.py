@@ -14,13 +14,26 @@ from tests.ranking.publishing import SECRET, hide, publish, text
 @pytest.mark.django_db
 def test_nothing_of_a_codenamed_contestant_reaches_a_page_or_a_file(client: Client) -> None:
     models = publish((40, 10), (30, 20))
+    models[1].revisions.all().delete()
+    models[1].revisions.create(
+        number=2, model="base-77", adapter=Adapter.objects.create(name="nova-lora", base_model="base-77")
+    )
+    Contestant.objects.filter(pk=models[1].pk).update(price_in="7.7731", price_out="9.9137")
     hide(models[1])
     for address in (
         *("/leaderboard", "/leaderboard.csv", "/leaderboard.json", "/leaderboard?sort=model", "/leaderboard?open=1"),
-        *(f"/models/{models[0].slug}/", "/models/olive-branch/"),
+        *(f"/models/{models[0].slug}/", "/models/olive-branch/", "/leaderboard/plots"),
     ):
         page = text(client, address)
-        for word in (*SECRET.values(), "hidden.example", str(models[1].pk), models[1].revisions.get().model + '"'):
+        for word in (
+            *SECRET.values(),
+            "hidden.example",
+            "nova-lora",
+            "7.77",
+            "9.91",
+            str(models[1].pk),
+            models[1].revisions.get().model + '"',
+        ):
             assert word not in page, (word, address)
     assert "codename Olive Branch" in text(client, "/leaderboard")
     assert text(client, f"/models/{SECRET['slug']}/", 404)

@@ -10,8 +10,9 @@ from django.test import Client
 from arena import clock
 from arena.models import Contestant, PairWeight, VoteEvent
 from ranking import counts
-from ranking.fits import fitting
-from ranking.models import BoardSnapshot, LogEntry, WithheldEntry
+from ranking.fits import boards, fitting
+from ranking.fits.boards import Key
+from ranking.models import BoardSnapshot, LogEntry, VoteStyle, WithheldEntry
 from ranking.pages import published
 from ranking.votelog import exclusions, publication, sealing
 from tests.ranking import rows
@@ -84,11 +85,12 @@ def test_nothing_public_moves_while_an_exclusion_waits(pair: list[Contestant], m
     assert (log(), published.current()) == before
 
 
-def test_nor_on_a_board_that_is_too_large_to_read_vote_by_vote(
-    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch, settings: Any
+@pytest.mark.parametrize("read_one_by_one", [10**6, 0])
+def test_nor_on_a_board_by_judge_however_large(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch, settings: Any, read_one_by_one: int
 ) -> None:
-    """Its judges come from counts: those of the public state, so that intervals stay by judge and equal states are equal."""
-    settings.STREAM_VOTES = 0
+    """The judges of a large board come from counts: those of the public state, so that equal states are equal."""
+    settings.STREAM_VOTES = read_one_by_one
     VoteEvent.objects.bulk_create(
         VoteEvent(contestant_a=pair[0], contestant_b=pair[1], choice=choice, judge=f"{n:032x}")
         for n in range(24)
@@ -103,6 +105,24 @@ def test_nor_on_a_board_that_is_too_large_to_read_vote_by_vote(
         publish(monkeypatch, timedelta(hours=hours))
         assert (log(), published.current()) == before
         rows.follow(event, "unflag")  # the cell moves within its table
+
+
+def test_nor_on_the_board_of_a_category_or_with_style(
+    pair: list[Contestant], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.CATEGORY_VOTES = settings.STYLE_VOTES = 5
+    made = [rows.cast(*pair, choice, categories=["code"]) for choice in "aabbab"]
+    names = [f"{name}_{side}" for name in ("length", "headers", "lists", "bold") for side in "ab"]
+    for n, event in enumerate(made):
+        VoteStyle.objects.create(event=event, **{name: (n * k) % 7 for k, name in enumerate(names)})
+    publish(monkeypatch, timedelta())
+    before = boards.published()
+    assert [one.key for one in before] == [
+        Key("live", *rest) for rest in (("",), ("", True), ("code",), ("code", True))
+    ]
+    rows.follow(made[0], "flag")
+    publish(monkeypatch, timedelta(hours=1))
+    assert boards.published() == before
 
 
 def test_a_published_board_does_not_tell_when_it_was_fitted(
