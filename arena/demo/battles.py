@@ -144,9 +144,16 @@ def _vote(rows: Rows, bout: Bout, revisions: dict[str, ContestantRevision]) -> N
 
 @transaction.atomic
 def wipe_battles() -> int:
-    """Remove the demo battles with all that hangs on them (not their counts: see ranking.demo); returns how many."""
+    """Remove the demo battles with all that hangs on them (not their counts: see ranking.demo); returns how many.
+
+    What writes beside it (labels of votes, enrichment of messages) locks its votes or messages in the order of their keys first.
+    So does this, before it removes anything: it waits for them, removes what they wrote, and no deadlock can arise.
+    """
     battles = Battle.objects.filter(origin=Origin.DEMO)
     sides = list(battles.values_list("conversation_a_id", "conversation_b_id"))
+    said = Message.objects.filter(conversation__in=[pk for pair in sides for pk in pair])
+    for rows in (Vote.objects.filter(battle__origin=Origin.DEMO), said):
+        list(rows.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
     VoteEvent.objects.filter(origin=Origin.DEMO).delete()
     Vote.objects.filter(battle__origin=Origin.DEMO).delete()
     Reply.objects.filter(turn__battle__origin=Origin.DEMO).delete()
