@@ -12,10 +12,13 @@ JSON: CPU seconds of this process (all threads) per bootstrap replicate, or per 
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import process_time
 
 import numpy as np
+
+LEAST_S, MOST = 0.05, 10_000  # CPU seconds that a difference is told by; replicates that are tried for it
 
 
 def arena_rank(models: list, a: np.ndarray, b: np.ndarray, outcome: np.ndarray, replicates: int) -> dict:
@@ -61,13 +64,7 @@ def arenakit(models: list, a: np.ndarray, b: np.ndarray, outcome: np.ndarray, re
     arena = object.__new__(Arena)  # as its own `subset` does: a list of a million objects is not what is measured
     arena.models, arena.item, arena.voter = list(models), None, None
     arena.a, arena.b, arena.y = a.astype(np.int32), b.astype(np.int32), np.minimum(outcome, 2).astype(np.int8)
-    boot.bootstrap(arena, n_resamples=1)
-    times = []
-    for count in (1, 1 + replicates):  # the difference leaves out what it does once
-        begin = process_time()
-        boot.bootstrap(arena, n_resamples=count)
-        times.append(process_time() - begin)
-    return {"cpu_s_per_replicate": (times[1] - times[0]) / replicates}
+    return {"cpu_s_per_replicate": _per_replicate(lambda count: boot.bootstrap(arena, n_resamples=count), replicates)}
 
 
 def evalica(models: list, a: np.ndarray, b: np.ndarray, outcome: np.ndarray, replicates: int) -> dict:
@@ -76,17 +73,30 @@ def evalica(models: list, a: np.ndarray, b: np.ndarray, outcome: np.ndarray, rep
     names = np.array(models, object)
     winner = [package.Winner.X, package.Winner.Y, package.Winner.Draw, package.Winner.Draw]
     xs, ys, winners = names[a].tolist(), names[b].tolist(), [winner[one] for one in outcome]
-    times = []
-    for count in (1, 1 + replicates):
-        begin = process_time()
+
+    def run(count: int) -> None:
         package.bootstrap(
             package.bradley_terry, xs, ys, winners, n_resamples=count, bootstrap_method="percentile", random_state=1
         )
-        times.append(process_time() - begin)
+
+    replicate = _per_replicate(run, replicates)
     begin = process_time()
     package.bradley_terry(xs, ys, winners)
-    fit = process_time() - begin
-    return {"cpu_s_per_replicate": (times[1] - times[0]) / replicates, "cpu_s_per_fit": fit}
+    return {"cpu_s_per_replicate": replicate, "cpu_s_per_fit": process_time() - begin}
+
+
+def _per_replicate(run: Callable[[int], object], replicates: int) -> float:
+    """CPU seconds of one replicate; the difference of two calls leaves out what each does once. More where few are too quick."""
+    run(1)
+    while True:
+        times = []
+        for count in (1, 1 + replicates):
+            begin = process_time()
+            run(count)
+            times.append(process_time() - begin)
+        if times[1] - times[0] >= LEAST_S or replicates >= MOST:
+            return max(times[1] - times[0], 0.0) / replicates
+        replicates *= 4
 
 
 def choix(models: list, a: np.ndarray, b: np.ndarray, outcome: np.ndarray, replicates: int) -> dict:

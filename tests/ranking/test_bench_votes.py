@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
 
 from ranking import command_line
 from ranking.estimators.style_rows import contrast
-from tests.bench import _rating_boards
+from tests.bench import _rating_boards, _rating_peers
 from tests.ranking import real_votes
 from tests.ranking.imports import samples
 from tests.ranking.imports.samples import written
@@ -57,3 +58,18 @@ def test_votes_without_spread_are_json_without_nan(tmp_path: Path) -> None:
     found = json.loads(done.stdout.splitlines()[-1], parse_constant=pytest.fail)
     assert found["half_width_vs_sandwich"] is None and found["why_half_width_vs_sandwich"] == "the votes have no spread"
     assert found["battles"] == 9 and found["style_cpu_s"] is None
+
+
+def test_a_replicate_too_quick_for_the_clock_is_told_from_more_of_them() -> None:
+    """The difference of two calls on a small file was negative."""
+    asked = []
+
+    def run(count: int) -> None:
+        asked.append(count)
+        end = process_time() + 0.0005 * count
+        while process_time() < end:
+            pass
+
+    assert _rating_peers._per_replicate(run, 3) == pytest.approx(0.0005, rel=0.3)
+    assert asked == [1, 1, 4, 1, 13, 1, 49, 1, 193]
+    assert _rating_peers._per_replicate(lambda _count: None, 3) >= 0
