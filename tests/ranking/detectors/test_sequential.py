@@ -26,6 +26,15 @@ def test_all_looks_together_spend_no_more_than_alpha() -> None:
     assert list(sequential.looks(49, 0.005)) == [] and sum(sequential.SPLIT.values()) == 1
 
 
+def test_a_look_sees_the_first_votes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says must not depend on when the job runs: 50 votes on one side are found among 99 as among 50."""
+    monkeypatch.setattr(sequential, "PROCESS_SHARE", 1e-300)
+    world = World.of(77)
+    first, honest = world.voter("a", 50), world.voter("honest", 49)
+    verdicts = [sequential.judge(world.history, ballots, 0.001) for ballots in (first, first.then(honest))]
+    assert verdicts[0] == verdicts[1] and verdicts[0].detector == "sides"
+
+
 def test_an_honest_voter_is_flagged_within_the_nominal_rate_in_400_votes() -> None:
     """Judged after every 20 votes, as a job that runs often does; flagged once is flagged."""
     people, flagged = 400, 0

@@ -188,6 +188,14 @@ def test_a_reweighted_fit_and_its_sandwich_are_those_of_the_board() -> None:
     assert np.allclose(fitted.sandwich, sandwich.battle(tally, theta, reweighted=True).matrix, atol=1e-12)
 
 
+def test_the_error_of_the_zero_is_by_the_sandwich() -> None:
+    """Every battle counted ten times by its weight, and known no better: the inverse information would shrink by ten."""
+    plain = law_battles.ring(9, 4)
+    ten = replace(plain, inverse_p=plain.count * 10, inverse_p2=plain.count * 100)
+    one, other = (outcomes.fit(GROUNDED_RAO_KUPPER, ten, reweighted=weighted).anchor for weighted in (False, True))
+    assert one is not None and other is not None and one == pytest.approx(other, abs=1e-9)
+
+
 def test_the_sandwich_of_half_win_is_that_of_statsmodels() -> None:
     tally = law_battles.ring(7, 5)
     points = np.array([1.0, 0.0, 0.5, 0.5])[tally.outcome]

@@ -220,6 +220,16 @@ def test_nearly_collinear_covariates_are_fitted_and_not_called_separating(apart:
     assert made.log_likelihood == pytest.approx(model.llf, rel=1e-9)
 
 
+def test_outcomes_separated_by_what_two_covariates_hardly_differ_in_are_refused() -> None:
+    """Newton settles at 6e7 logits, where the likelihood is flat to the last digit: that is no maximum."""
+    rng = np.random.default_rng(2)
+    a, more = rng.integers(0, 3, 300), rng.integers(1, 3, 300)
+    u, v = rng.normal(size=(2, 300))
+    x = np.column_stack([u, u + 1e-4 * v])
+    with pytest.raises(NotConverged, match="separate"):
+        style.fit(gather("abc", ["f", "g"], [Chunk(a, (a + more) % 3, np.where(v > 0, 0, 1), x)]))
+
+
 @pytest.mark.parametrize("seed", [0, 2, 3])
 def test_a_maximum_that_exists_is_found_however_far_out_and_whatever_the_tails(seed: int) -> None:
     """Covariates from .01 to 100 that decide nearly every battle, and coefficients of tens of logits."""
