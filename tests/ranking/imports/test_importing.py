@@ -108,6 +108,17 @@ def test_the_same_file_twice_is_refused_unless_it_is_named_anew(tmp_path: Path) 
         importing.import_votes(copy, name="!!!")
 
 
+def test_a_person_of_two_imports_is_two_judges(tmp_path: Path) -> None:
+    said = "model_a,model_b,winner,judge\nx,y,tie,ann\ny,x,tie,ann\n"
+    for name in ("One", "Two"):
+        importing.import_votes(written(tmp_path, "v.csv", said), name=name)
+    judges = {
+        origin: set(JudgeCount.objects.filter(origin=origin).values_list("judge", flat=True))
+        for origin in ("import:one", "import:two")
+    }
+    assert [len(found) for found in judges.values()] == [1, 1] and judges["import:one"] != judges["import:two"]
+
+
 def test_replacing_takes_the_old_one_out_in_the_same_step(tmp_path: Path) -> None:
     importing.import_votes(written(tmp_path, "v.csv", samples.PLAIN))
     before = left()

@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 
+from arena.models import VoteEvent
 from ranking import counts
 from ranking.fits import fitting
 from ranking.models import LogEntry, PairCount, WithheldEntry
@@ -96,6 +97,13 @@ def test_what_is_missing_moved_or_counted_wrongly_is_named(
     tampered(statement)
     code, told = ran("verify_log", capsys)
     assert code == 1 and said in told, told
+
+
+def test_an_exclusion_that_lies_beside_another_vote_s_event_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    other = rows.follow(VoteEvent.objects.get(kind="cast", choice="b"), "flag")  # a flag as well, and not sealed
+    tampered("UPDATE ranking_withheldentry SET event_id = %s WHERE number = 1", other.pk)
+    code, said = ran("verify_log", capsys)
+    assert code == 1 and "exclusion 1: is not about the event beside it" in said, said
 
 
 def test_a_whole_forged_tail_is_sound_as_a_chain_and_wrong_by_the_counts(capsys: pytest.CaptureFixture[str]) -> None:
