@@ -12,7 +12,7 @@ zero stay: they cost a row, and an absorber that deleted them would write it aga
 The same transaction seals the batch in the vote log (`ranking.votelog.sealing`), so that counts and log cannot disagree.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -79,17 +79,6 @@ def _absorb_batch(limit: int) -> int:
     sealing.seal(batch, known)
     VoteEvent.objects.filter(pk__in=[event.pk for event in batch]).update(absorbed=True)
     return len(batch)
-
-
-def recount(events: Iterable[VoteEvent]) -> tuple[Counter[cells.PairKey], Counter[cells.JudgeKey]]:
-    """What both tables of counts must be, from nothing but the events: the test of absorb()."""
-    pairs: Counter[cells.PairKey] = Counter()
-    judges: Counter[cells.JudgeKey] = Counter()
-    for group in _by_vote(events).values():
-        if vote := counted(group):
-            pairs.update(vote.pairs())
-            judges[vote.judge()] += 1
-    return pairs, judges
 
 
 def _by_vote(events: Iterable[VoteEvent]) -> dict[UUID, list[VoteEvent]]:

@@ -14,11 +14,11 @@ from arena.errors import Refused
 from arena.models import AuditEntry, Battle, Visitor, Vote, VoteEvent
 from arena.models.votes import EventKind
 from arena.votes import cast_vote
-from ranking import counts
 from ranking.fits import fitting
 from ranking.models import BoardSnapshot
 from tests import factories
 from tests.ranking import rows
+from tests.ranking.recounting import recount
 
 pytestmark = pytest.mark.django_db
 
@@ -111,8 +111,8 @@ def test_the_board_is_refitted_without_the_votes_of_a_rigger(
     assert queued == [("ranking.tasks.refit", "rank")]
     fitting.refit()
     assert (board(), rows.stored("live")) == (honest, honest_counts)
-    pairs, judges = counts.recount(VoteEvent.objects.all())
-    assert (rows.stored("live"), rows.stored_by_judge("live")) == (dict(pairs), dict(judges))
+    pairs, judges, _inverse = recount(VoteEvent.objects.all())
+    assert (rows.stored("live"), rows.stored_by_judge("live")) == (pairs, judges)
 
     entry = AuditEntry.objects.get(action="void votes")
     assert (entry.actor, entry.subject, entry.before["votes"]) == (ada, str(rigger.pk), 40)

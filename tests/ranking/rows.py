@@ -3,12 +3,14 @@
 from itertools import count
 from uuid import uuid4
 
+import pytest
+
 from arena.clock import now
 from arena.models import Battle, Contestant, ContestantRevision, Conversation, Message, Turn, Vote, VoteEvent
 from arena.models.battles import BattleState, Origin, TurnState
-from ranking import counts
 from ranking.counting.cells import JudgeKey, PairKey
 from ranking.models import JudgeCount, PairCount
+from tests.ranking.recounting import recount
 
 _numbers = count(1)
 
@@ -84,6 +86,15 @@ def stored(origin: str) -> dict[PairKey, int]:
     return counted
 
 
+def stored_inverse(origin: str) -> dict[PairKey, tuple[float, float]]:
+    """Sums of 1/P and 1/P^2 as they stand, without empty cells."""
+    names = ("origin", "category", "first_id", "second_id", "first_was_a", "outcome", "inverse_p", "inverse_p2")
+    sums: dict[PairKey, tuple[float, float]] = {}
+    for *key, once, twice in PairCount.objects.filter(origin=origin, count__gt=0).values_list(*names):
+        sums[tuple(key)] = once, twice  # type: ignore[index]
+    return sums
+
+
 def stored_by_judge(origin: str) -> dict[JudgeKey, int]:
     """The counts per judge as they stand, without empty cells."""
     names = ("origin", "judge", "first_id", "second_id", "outcome", "count")
@@ -94,6 +105,8 @@ def stored_by_judge(origin: str) -> dict[JudgeKey, int]:
 
 
 def agree(origin: str) -> bool:
-    """Whether the counts of an origin are those that its events give when all are counted anew."""
-    pairs, judges = counts.recount(VoteEvent.objects.filter(origin=origin))
-    return stored(origin) == dict(pairs) and stored_by_judge(origin) == dict(judges)
+    """Whether the counts of an origin are those that its events give when all are counted anew, by other code."""
+    pairs, judges, inverse = recount(VoteEvent.objects.filter(origin=origin))
+    sums = stored_inverse(origin)
+    same = sums.keys() == inverse.keys() and all(sums[key] == pytest.approx(inverse[key]) for key in inverse)
+    return same and stored(origin) == pairs and stored_by_judge(origin) == judges

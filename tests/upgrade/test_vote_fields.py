@@ -17,10 +17,10 @@ READ = """
 import json, django; django.setup()
 from arena.judges import judge_of
 from arena.models import VoteEvent
-from ranking import counts
 from ranking.models import JudgeCount
+from tests.ranking.recounting import recount
 events = list(VoteEvent.objects.select_related("vote"))
-_pairs, judges = counts.recount(event for event in events if event.absorbed)
+judges = recount(event for event in events if event.absorbed).judges
 cells = JudgeCount.objects.values_list("origin", "judge", "first_id", "second_id", "outcome", "count")
 print(json.dumps({
     "categories": sorted({(event.choice, *event.categories) for event in events}),

@@ -22,6 +22,7 @@ from ranking.models import JudgeCount, PairCount, VoteImport, VoteStyle
 from tests.ranking import real_votes, rows
 from tests.ranking.imports import samples
 from tests.ranking.imports.samples import written
+from tests.ranking.recounting import recount
 from tests.ranking.side_by_side import threads
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("no_broker")]
@@ -169,10 +170,9 @@ def test_counts_made_by_the_database_are_those_of_the_events(data: st.DataObject
         )  # fmt: skip
     tallying.tally(origin)
     events = VoteEvent.objects.filter(origin=origin, absorbed=True)
-    pairs, judges = counts.recount(events)
-    assert rows.stored(origin) == dict(pairs) and rows.stored_by_judge(origin) == dict(judges)
-    squares = sum(cell.inverse_p2 for cell in PairCount.objects.filter(origin=origin, category=""))
-    assert squares == sum(event.probability**-2 for event in events if event.ranked)
+    pairs, judges, inverse = recount(events)
+    assert rows.stored(origin) == pairs and rows.stored_by_judge(origin) == judges
+    assert rows.stored_inverse(origin) == inverse, "probabilities whose inverses are exact"
 
 
 def test_long_and_equal_names_get_addresses_of_their_own() -> None:
