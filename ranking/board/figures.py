@@ -151,6 +151,8 @@ def drift(ranked: Ranked) -> Figure:
 def cycles(ranked: Ranked) -> Figure:
     if ranked.style or ranked.inputs.part:
         return Why.CONTROLLED if ranked.style else Why.OVERALL_ONLY
+    if len(ranked.theta) < 3:
+        return Why.TOO_FEW
     try:
         found = triads.judge(ranked.tally, ranked.inputs.seed)
     except NoEstimate:

@@ -44,7 +44,7 @@ def leader(board: Board) -> Sentence | None:
     if top.p_first is None:
         return None
     told = {"name": top.name, "share": percent(top.p_first)}
-    if max(row.rating or 0.0 for row in board.ranked) - min(row.rating or 0.0 for row in board.ranked) < EQUAL:
+    if _level(board):
         return Sentence("p-first", _("Nobody leads: all ratings are equal."))
     if top.p_first >= SURELY:
         text = _("%(name)s leads: it is first in %(share)s of the resamples.")
@@ -56,6 +56,12 @@ def leader(board: Board) -> Sentence | None:
         )
     others = [row for row in board.ranked[1:] if (row.p_first or 0.0) >= FLAG_P]
     return Sentence("p-first", " ".join([text % told, *_rivals(others)]))
+
+
+def _level(board: Board) -> bool:
+    """Whether nothing tells the models apart, as where all votes are ties."""
+    ratings = [row.rating or 0.0 for row in board.ranked]
+    return max(ratings) - min(ratings) < EQUAL
 
 
 def _rivals(others: list[Row]) -> list[str]:
@@ -130,7 +136,7 @@ def certificate(board: Board) -> Sentence | None:
 
 def claim_of_first(board: Board) -> Sentence | None:
     sure = board.figures.sure
-    if sure is None or sure.since is None:  # told of published boards alone
+    if sure is None or sure.since is None or _level(board):  # told of published boards alone
         return None
     told = {"name": _named(board, sure.leader), "other": _named(board, sure.runner_up)}
     if sure.confirmed:
@@ -202,7 +208,8 @@ def position(board: Board) -> Sentence | None:
     found = board.figures.position
     if found is None:
         return None
-    told = {"share": f"{number(found.share * 100, 1)} %"}
+    share, *ends = (number(part * 100, 1) for part in (found.share, found.lower, found.upper))
+    told = {"share": f"{share} % ({' – '.join(ends)} %)"}
     matters = not found.lower <= 0.5 <= found.upper
     if not matters:
         text = _(

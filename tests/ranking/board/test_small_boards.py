@@ -81,4 +81,9 @@ def test_nothing_but_ties_is_no_certainty(outcome: int, votes: int) -> None:
     for model in board["models"]:
         assert model["rating"] == pytest.approx(1000) and model["se"] == pytest.approx(PER_LOGIT / votes**0.5)
         assert model["lower"] < 1000 - PER_LOGIT / votes**0.5 and (model["rank"], model["rank_worst"]) == (1, 2)
-    assert board["certificate"] is None and not board["claims"][0]["holds"] and not board["sure"]["confirmed"]
+    assert (
+        board["why"]["cycles"] == "too_few"
+        and board["certificate"] is None
+        and not board["claims"][0]["holds"]
+        and not board["sure"]["confirmed"]
+    )

@@ -143,6 +143,10 @@ def test_nothing_but_ties_is_said_and_nobody_leads() -> None:
         method={"interval": Interval.BOUND, "replicates": 1, "helped_replicates": 0},
     )
     assert said(flat, "p-first").text == "Nobody leads: all ratings are equal."
+    led = replace(
+        flat, figures=replace(flat.figures, sure=Sure(leader=0, runner_up=1, since="2026-03-04", confirmed=False))
+    )
+    assert all(one.anchor != "sequence" for one in sure.sentences(led))
     assert said(flat, "no-spread").warns and "as if a coin had decided" in said(flat, "no-spread").text
     assert all(one.anchor != "no-spread" for one in sure.sentences(board(*ladder(3))))
 
@@ -163,7 +167,7 @@ def test_people_whose_votes_do_not_widen_the_intervals_are_said_to_change_little
 def test_the_effect_of_the_side(lower: float, words: str) -> None:
     found = Position(logit=0.04, se=0.02, share=0.51, lower=lower, upper=0.53)
     text = said(board(*ladder(3), position=found), "position").text
-    assert words in text and "gets 51.0 % of the points" in text
+    assert words in text and f"gets 51.0 % ({lower * 100:.1f} – 53.0 %) of the points" in text
 
 
 def test_imported_votes_have_neither_a_day_of_the_lead_nor_lots_for_sides() -> None:
