@@ -56,7 +56,8 @@ def test_what_the_admin_does_by_script_works_under_the_policy(newcomer: Callable
     assert operator.errors == []
 
 
-LISTS = ("boardsnapshot", "suspicion", "votelabel", "paircount")  # ours, and one as Django makes them
+# Ours, or with a filter of ours. The narrow page has all that the wide one has, and "Show all" in its line of text.
+LISTS = (("suspicion", 1280), ("suspicion", 375), ("boardsnapshot", 375), ("votelabel", 375))
 
 
 def test_lists_of_the_ranking_are_accessible_at_a_desk_and_on_a_phone(
@@ -67,12 +68,10 @@ def test_lists_of_the_ranking_are_accessible_at_a_desk_and_on_a_phone(
         VoteLabel.objects.get_or_create(event=cast, name="math", source="file")
         Suspicion.objects.get_or_create(detector="swarm", kind="window", code="7 d to 2026-01-01", votes=3)
     operator = staff("operator")
-    for width in (1280, 375):
+    operator.page.goto("/admin/")
+    expect(operator.page.locator(".messagelist a")).to_contain_text("suspicion")
+    for name, width in LISTS:
         operator.page.set_viewport_size({"width": width, "height": 800})
-        operator.page.goto("/admin/")
-        expect(operator.page.locator(".messagelist a")).to_contain_text("suspicion")
-        assert operator.violations() == []
-        for name in LISTS:
-            operator.page.goto(f"/admin/ranking/{name}/")
-            expect(operator.page.locator("#result_list tbody tr").first).to_be_visible()
-            assert operator.violations() == [], (name, width)
+        operator.page.goto(f"/admin/ranking/{name}/")
+        expect(operator.page.locator("#result_list tbody tr").first).to_be_visible()
+        assert operator.violations() == [], (name, width)
