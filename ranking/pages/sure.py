@@ -127,7 +127,7 @@ def certificate(board: Board) -> Sentence | None:
     told = {"n": number(found.votes), "share": fine(found.share)}
     told |= {"leader": _named(board, found.leader), "other": _named(board, found.runner_up)}
     text = ngettext(
-        "Leaving out a single vote (%(share)s of all), if it is the right one, puts %(other)s ahead of %(leader)s.",
+        "Leaving out %(n)s vote (%(share)s of all), if it is the right one, puts %(other)s ahead of %(leader)s.",
         "Leaving out %(n)s votes (%(share)s of all), if they are the right ones, puts %(other)s ahead of %(leader)s.",
         found.votes,
     )

@@ -89,7 +89,7 @@ def test_two_models_are_one_pair_of_neighbours(holds: bool, text: str) -> None:
         (
             1,
             0.00002,
-            "Leaving out a single vote (0.002 % of all), if it is the right one, puts Model 1 ahead of Model 0.",
+            "Leaving out 1 vote (0.002 % of all), if it is the right one, puts Model 1 ahead of Model 0.",
             True,
         ),
         (2, 0.00003, "Leaving out 2 votes (0.003 % of all), if they are the right ones", True),
