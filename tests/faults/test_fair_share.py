@@ -45,7 +45,8 @@ def test_a_visitor_beside_a_flood_waits_for_two_completions(django_db_blocker: A
     with django_db_blocker.unblock():
         visits = wait.visits("", count=4, most=32, look=lambda stack: seen.append(counters(stack)))
     late = [visit for visit in visits if visit.wait_s > visit.bound_s]
-    assert len(visits) == 4 and len(late) <= 1, visits  # one may meet a moment when this process had no processor to poll
+    # One may meet a moment when this process had no processor to poll with.
+    assert len(visits) == 4 and len(late) <= 1, visits
     assert max(visit.front_s for visit in visits) < 3
     first, last = seen
     assert len(last) == 1 + wait.FLOODERS and sum(last) > sum(first) > 0, "operators see the counters move"
