@@ -13,7 +13,7 @@ import pytest
 from ranking import command_line
 from ranking.board.build import build
 from ranking.board.inputs import Inputs
-from ranking.estimators import bradley_terry, priors, sandwich
+from ranking.estimators import bradley_terry, few_judges, priors
 from ranking.estimators.bradley_terry import PER_LOGIT, fit
 from ranking.estimators.judges import JudgeCell, JudgeTally
 from ranking.estimators.tally import Cell, Tally
@@ -205,7 +205,7 @@ def test_intervals_are_by_judge_where_the_file_names_judges_enough() -> None:
     tally = Tally.of_cells(Cell(*cell) for cell in cells)
     judged = (JudgeCell(row["judge"], *cell) for row, cell in zip(rows, cells, strict=True))
     judges = JudgeTally.of_cells(judged, tally.models)
-    se = PER_LOGIT * sandwich.clustered(judges, fit(tally.pairs()).theta).se
+    se = PER_LOGIT * few_judges.clustered(judges, fit(tally.pairs()).theta).se
     assert board["method"]["level"] == "judge" and judges.total == 8931
     assert {row["model"]: row["se"] for row in board["models"]} == pytest.approx(
         dict(zip(tally.models, se.tolist(), strict=True)), rel=1e-9
