@@ -194,7 +194,7 @@ def test_real_votes_are_ranked() -> None:
     assert max(abs(row["rating"] - exact[row["model"]]) for row in models) < 1e-6
 
 
-def test_intervals_are_by_judge_where_the_file_names_judges_enough() -> None:
+def test_intervals_are_by_judge_where_the_file_names_judges() -> None:
     """As on the board of an import of the same file."""
     path = real_votes.file("llmfao_crowd.csv")
     board = json.loads(told(path, "--json", "--replicates", 20)[1])
