@@ -99,6 +99,19 @@ def test_no_document_holds_a_key_of_ours(client: Client, pair: list[Contestant])
     assert str(BoardSnapshot.objects.get().pk) not in said
 
 
+def test_a_document_holds_what_the_votes_say_and_nothing_of_operators(pair: list[Contestant]) -> None:
+    made = BoardSnapshot.objects.published().latest("published_at")
+    assert made.board["planning"] is not None and made.log_entry
+    found = reading.boards(made.log_entry)
+    assert found and not found["boards"][0]["board"].keys() & {
+        "planning",
+        "service",
+        "sampling",
+        "marker",
+        "fingerprint",
+    }
+
+
 def test_a_codename_hides_in_the_log_until_its_last_day(
     client: Client, pair: list[Contestant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
