@@ -92,4 +92,4 @@ def test_the_command_line_says_what_the_board_says(
             assert ours[names[row["model"]]][figure] == pytest.approx(row[figure], abs=1e-6), figure
         for end in ("joint_lower", "joint_upper"):  # of drawn maxima, with another seed
             reach = abs(row[end] - row["rating"]) if row["rating"] else 0
-            assert ours[names[row["model"]]][end] == pytest.approx(row[end], abs=0.05 * reach), end
+            assert ours[names[row["model"]]][end] == pytest.approx(row[end], abs=0.08 * reach), end
