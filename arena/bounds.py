@@ -87,6 +87,7 @@ INFLUENCE_LEAST = env.number("AGON_INFLUENCE_LEAST", 50, least=1)
 # --- The board and what is broadcast --------------------------------------------------------------------------------
 ABSORB_BATCH = env.number("AGON_ABSORB_BATCH", 2000, least=1)
 ABSORB_BATCHES = env.number("AGON_ABSORB_BATCHES", 500, least=1)
+RECEIPTS_WAITING = env.number("AGON_RECEIPTS_WAITING", 20_000, least=1)
 LABEL_BATCH = env.number("AGON_LABEL_BATCH", 500, least=1)
 LONG_PROMPT_CHARS = env.number("AGON_LONG_PROMPT_CHARS", 2000, least=1)
 SHORT_PROMPT_CHARS = env.number("AGON_SHORT_PROMPT_CHARS", 100, least=1)

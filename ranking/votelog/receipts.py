@@ -96,7 +96,7 @@ def _excluded(vote: int) -> int | None:
 
 
 def _waits(receipt: str) -> bool:
-    """A receipt cannot be turned back into its vote, so those of the votes that wait are made: a batch at most."""
+    """A receipt cannot be turned back into its vote, so those of the newest votes that wait are made."""
     fresh = VoteEvent.objects.filter(absorbed=False, kind=EventKind.CAST, origin=Origin.LIVE, vote__isnull=False)
-    waiting = fresh.order_by("-created_at").values_list("vote_id", flat=True)[: settings.ABSORB_BATCH]
+    waiting = fresh.order_by("-created_at").values_list("vote_id", flat=True)[: settings.RECEIPTS_WAITING]
     return any(receipts.receipt(vote) == receipt for vote in waiting if vote)

@@ -57,10 +57,13 @@ def test_a_board_whose_fit_ended_before_it_was_published_is_published_by_the_nex
     rows.ballot(a, b, wins=6, losses=2, origin="import:x")
     counts.absorb()
     assert fitting.fit(Key("import:x"))  # and the worker is killed
+    rows.ballot(a, b, wins=1, origin="import:x")
+    counts.absorb()
+    assert fitting.fit(Key("import:x"))  # and again: only the newer one is to be public
     rows.ballot(a, b, wins=1, origin="import:y")
     (other,) = fitting.refit()
     assert other.published_at
-    assert [(one["origin"], one["votes"]) for one in announced] == [("import:x", 8), ("import:y", 1)]
+    assert [(one["origin"], one["votes"]) for one in announced] == [("import:x", 9), ("import:y", 1)]
     assert fitting.refit() == [] and len(announced) == 2
 
 

@@ -101,6 +101,14 @@ def test_an_unranked_vote_is_told_its_public_reason(client: Client, pair: list[C
     assert (told(client, vote)["ranked"], told(client, vote)["reason"]) == (False, "stopped")
 
 
+def test_an_older_vote_is_found_among_those_that_wait(client: Client, pair: list[Contestant], settings: object) -> None:
+    settings.ABSORB_BATCH = 1  # type: ignore[attr-defined]
+    old, _new = rows.cast(*pair, "a").vote, rows.cast(*pair, "b")
+    assert told(client, old)["status"] == "waiting"
+    settings.RECEIPTS_WAITING = 1  # type: ignore[attr-defined]
+    assert "No vote has this receipt" in text(client, f"/receipt?receipt={receipts.receipt(old.pk)}", 404)
+
+
 @pytest.mark.parametrize("asked", ["vote-aaaa-aaaa-aaaa-aaaa-aaaa-aaaa", "nonsense", "<script>alert(1)</script>"])
 def test_what_is_no_receipt_is_not_found_and_is_shown_as_text(client: Client, asked: str) -> None:
     said = text(client, f"/receipt?receipt={asked}", 404)
