@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ranking.estimators import bootstrap, bradley_terry, connectivity, ranks, sandwich, simultaneous, style
+from ranking.estimators import bootstrap, bradley_terry, connectivity, few_judges, ranks, sandwich, simultaneous, style
 from ranking.estimators.judges import JudgeTally
 from ranking.estimators.style_rows import Chunk
 from ranking.estimators.tally import Pairs, Tally
@@ -102,7 +102,7 @@ def clustered(folder: Path, replicates: int) -> dict[str, Any]:
     made = bootstrap.clustered(tally, theta, seed=1, replicates=replicates)
     bootstrap.percentiles(made.thetas)
     spent = process_time() - begin
-    ratio = sandwich.clustered(tally, theta).se / sandwich.battle(tally.tally(), theta).se
+    ratio = few_judges.clustered(tally, theta).se / sandwich.battle(tally.tally(), theta).se
     return {"cpu_s": spent, "rss_mb": peak_mb(), "judges": tally.judges, "vs_battle_se": float(np.median(ratio))}
 
 
