@@ -4,12 +4,11 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext_noop
 from ninja import Query, Router, Schema
-from ninja.errors import ValidationError
 
-from arena.problems import documented
+from arena.problems import documented, problem
 from ranking.board import board_format
 from ranking.fits import boards, history
 from ranking.fits.boards import Asked
@@ -161,10 +160,10 @@ def over_time(
     since: date | None = Query(None, description=gettext_noop("First day (UTC).")),
     until: date | None = Query(None, description=gettext_noop("Last day (UTC).")),
     limit: int = Query(100, ge=1, le=POINTS_MOST, description=gettext_noop("Newest publications of the range.")),
-) -> dict[str, Any]:
+) -> dict[str, Any] | HttpResponse:
     """Each model's rating, interval, rank and votes on each published board; older days keep their last board alone."""
     if since and until and since > until:
-        raise ValidationError([{"loc": ["since"], "msg": "is after until"}])
+        return problem(422, "since: is after until")
     board = _board(Asked(origin, category, style))
     rows = _rows(board, model)
     points = history.series(board.key, [row.key for row in rows], limit, since, until)

@@ -39,7 +39,7 @@ def test_every_admin_page_is_audited_or_read_only() -> None:
         assert isinstance(page, AuditedAdmin | ReadOnly), f"{model._meta.label} can be written without a trail"
         assert not page.list_editable, f"{model._meta.label}: the list page writes past the trail"
         # a read-only page writes by verbs that leave their own trail, each with a test of its own
-        own = {"Ban": {"lift"}, "Job": {"cancel"}, "Release": {"recall"}, "Suspicion": {"clear"}}.get(
+        own = {"Ban": {"lift"}, "Job": {"cancel"}, "Release": {"recall"}, "Suspicion": {"clear", "confirm"}}.get(
             model.__name__, set()
         )
         assert not isinstance(page, ReadOnly) or set(page.actions) <= own, (
