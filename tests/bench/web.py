@@ -14,7 +14,8 @@ give or take SPREAD, so that both sides of a battle differ in speed. Keys, per r
 
 frames_per_s_per_side_idle is one battle alone, at IDLE_RATE. Then, one after the other: idle_sockets WebSockets on /live/ with
 the web process's PSS; votes at 50/s on the battles that were streamed, each by its own visitor, as htmx sends them; the
-leaderboard at 50/s with a visitor's cookie. Both open loop (seeded Poisson arrivals), from the planned moment to the last byte.
+leaderboard at 50/s with a visitor's cookie, and the board of an import of 60 models (leaderboard_wide_*). All open loop (seeded
+Poisson arrivals), from the planned moment to the last byte.
 The first BUSY votes come at once, while worker-batch enriches the answers that have all just ended (vote_busy_*); the others
 when it is done.
 """
@@ -41,6 +42,7 @@ from django.db import connections  # noqa: E402
 from arena.models import Reply, Turn  # noqa: E402
 from arena.streams import events  # noqa: E402
 from inference.models import EngineEndpoint  # noqa: E402
+from tests.bench import _wide_board  # noqa: E402
 from tests.bench._children import Cpu, child, say  # noqa: E402
 from tests.bench.start import pss_mb  # noqa: E402
 from tests.stack import ENGINE_KEY, Stack  # noqa: E402
@@ -221,6 +223,9 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         enriched(stack, cookies)
         result |= pages(stack, "vote", votes[options.busy :][: options.requests], 200)
         result |= pages(stack, "leaderboard", boards[: options.requests], 200)
+        wide = _wide_board.made(stack)
+        boards = [["GET", wide, cookie, {}] for _get, _path, cookie, _form in boards]
+        result |= pages(stack, "leaderboard_wide", boards[: options.requests], 200)
         print(result, file=sys.stderr, flush=True)
         result |= sockets(stack, options.sockets, options.settle)
     return result
