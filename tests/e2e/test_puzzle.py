@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from arena.models import Battle
 from tests.e2e.person import Person, stub
@@ -37,11 +37,13 @@ def test_a_text_that_is_being_changed_is_not_sent_behind_ones_back(newcomer) -> 
     person.ready()
     empty_bucket(person)
     person.expect_error("429")
-    person.page.route("**/puzzle-worker*.js", lambda route: (time.sleep(1), route.continue_()))
+    held: list[Route] = []  # nothing is worked out before the text has been changed
+    person.page.route("**/puzzle-worker*.js", lambda route: held.append(route))
     person.ask(stub("And now?", n=6, rate=200))
     expect(person.page.locator("#notice [data-puzzle]")).to_be_visible()
     assert person.violations() == []
     person.page.fill("#prompt", stub("Something else", n=6, rate=200))
+    held.pop().continue_()
     expect(person.page.locator("#notice [data-puzzle]")).to_have_text("You can send it now.")
     assert person.page.locator("#text-a-2").count() == 0
     person.page.press("#prompt", "Enter")
