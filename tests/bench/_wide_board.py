@@ -8,7 +8,7 @@ from tests.bench._rating_boards import synthetic
 from tests.stack import Stack
 
 MODELS, VOTES = 60, 9000
-WINNER = {0: "a", 1: "b", 2: "tie"}  # of tally.Outcome
+WINNER = {0: "model_a", 1: "model_b", 2: "tie"}  # of tally.Outcome
 
 
 def made(stack: Stack) -> str:
