@@ -2,7 +2,7 @@
 
 The calling thread and `threads` - 1 others work through the stages together (csrc/team.c); Python is not entered in between.
 Results equal the torch forward of inference.engine.model to rounding, and are the same bits for a row in any batch.
-Tests: tests/kernels/test_decoder.py, tests/inference/engine/test_compiled.py.
+Tests: tests/inference/engine/test_compiled.py.
 """
 
 from __future__ import annotations

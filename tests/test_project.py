@@ -193,3 +193,17 @@ def test_no_environment_is_tracked() -> None:
         pytest.skip("this tree is not a clone: nothing is tracked in it")
     tracked = subprocess.run(["git", "ls-files", ".venv*"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert tracked.stdout == ""
+
+
+def test_files_that_code_and_docs_name_are_there() -> None:
+    """A header says which test shows what it claims; when that moves, the header follows."""
+    named = re.compile(r"(?<![\w/.])(?:arena|datasets|inference|kernels|ranking|tests)/[\w/]+\.py\b")
+    listed = subprocess.run(["git", "ls-files", "*.py", "*.md"], capture_output=True, text=True, check=True).stdout
+    files = [name for name in listed.splitlines() if name not in {"tests/test_project.py", "CHANGELOG.md"}]
+    gone = {
+        (name, path)
+        for name in files
+        for path in named.findall(Path(name).read_text())
+        if path != "tests/bench/x.py" and not Path(path).exists()
+    }
+    assert not gone

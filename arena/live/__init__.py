@@ -1,1 +1,1 @@
-"""What is broadcast or two-way goes over Channels; tokens go over SSE (`arena/streams.py`)."""
+"""What is broadcast or two-way goes over Channels; tokens go over SSE (`arena/streams/`)."""

@@ -24,9 +24,8 @@ from ranking.estimators.tally import Floats, Ints, Outcome, Tally
 
 BOARDS = 199
 CHUNK = 64  # boards drawn at a time, at most
-ROOM = (
-    2_000_000  # numbers of one array of theirs, where that allows a board: bounds the memory on boards of many models
-)
+# Numbers of one array of theirs, where that allows a board: bounds the memory on boards of many models.
+ROOM = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -64,11 +64,17 @@ def chi_square(theta: Floats, covariance: Covariance, confidence: float = CONFID
 def critical_max_t(
     covariance: Covariance, seed: int, confidence: float = CONFIDENCE, draws: int = DRAWS
 ) -> float | Floats:
-    """The quantile of max_m |Z_m| / se_m over draws of Z ~ N(0, V); (K,) of the quotients where there are degrees."""
-    freedom = covariance.freedom
-    each = student(freedom, 0.5 + confidence ** (1.0 / len(covariance.matrix)) / 2.0)
-    values, vectors = eigh(covariance.matrix)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    """The quantile of max_m |Z_m| / se_m over draws of Z ~ N(0, V); (K,) of the quotients where there are degrees.
+
+    Models are drawn in the order of their errors, through the symmetric root: in whatever order they come, and whichever
+    eigenvectors are found, a seed gives the same draws, and so the same ranks.
+    """
+    order = np.argsort(covariance.se, kind="stable")
+    se, level = covariance.se[order], 0.5 + confidence ** (1.0 / len(order)) / 2.0
+    freedom = None if covariance.freedom is None else covariance.freedom[order]
+    each = student(freedom, level)
+    values, vectors = eigh(covariance.matrix[np.ix_(order, order)])
+    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     generator, below = (np.random.Generator(np.random.SFC64(key)) for key in (seed, [seed, 1]))
     block, largest = max(1, DRAWS_BLOCK // len(values)), []
     for begin in range(0, draws, block):
@@ -76,9 +82,9 @@ def critical_max_t(
         drawn = normal @ root.T
         if freedom is not None:
             drawn /= each * np.sqrt(below.chisquare(freedom, drawn.shape) / freedom)
-        largest.append(_largest(drawn, covariance.se))
+        largest.append(_largest(drawn, se))
     found = float(np.quantile(np.concatenate(largest), confidence))
-    return found if freedom is None else found * each
+    return found if freedom is None else np.asarray(found * student(covariance.freedom, level))
 
 
 def _largest(deviations: Floats, se: Floats) -> Floats:

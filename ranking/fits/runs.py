@@ -70,8 +70,10 @@ def _begin() -> None:
 
 
 def _end(account: Account) -> None:
-    FitRun.objects.update(ended_at=clock.now(), **asdict(account))
-    _leave()
+    try:
+        FitRun.objects.update(ended_at=clock.now(), **asdict(account))
+    finally:  # the connection may live on in a pool, and would keep the lock
+        _leave()
 
 
 def _alone() -> bool:

@@ -5,7 +5,7 @@
 
 Why they do not decide: on the published simulation the Fisher rule sees hardly anybody, and the e-process sees less than the
 mixture of likelihood ratios that flags (docs/abuse.md has the powers side by side), while each further rule would cost a share of
-alpha. What they add is a view that does not know the named ways to vote badly. Shown by tests/ranking/test_suspicions.py.
+alpha. What they add is a view that does not know the named ways to vote badly. Shown by tests/ranking/guard/test_suspicions.py.
 """
 
 from typing import TYPE_CHECKING, NamedTuple

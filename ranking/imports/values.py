@@ -14,11 +14,8 @@ TRUE, FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 COUNT_MOST = 2_147_483_647
 STRUCT_LONGEST = 100_000  # characters of a struct that a table spells out
-PER_SECOND = (
-    (1e17, 1e9),
-    (1e14, 1e6),
-    (1e11, 1e3),
-)  # a moment beyond the first is in units of which a second has the second
+# A moment beyond the first number is in units of which a second has the second number.
+PER_SECOND = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
 
 def text(record: Record, name: str, needed: bool = False) -> str:

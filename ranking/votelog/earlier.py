@@ -3,7 +3,7 @@
 Batch by batch, each a transaction of its own under the counts' lock with settings.ABSORB_BATCH events, first the votes, then what
 was excluded of them. How far it has come is a row (`SealingState`), written in the same transaction, so that a crash leaves a
 sound beginning of the chain and the next run goes on behind it. Nothing is absorbed or published before all are in: `absorb()`
-calls `seal` first, and publishing begins with `absorb()`.
+seals them first, and publishing begins with `absorb()`.
 """
 
 import logging

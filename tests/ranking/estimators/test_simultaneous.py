@@ -55,3 +55,16 @@ def test_the_same_seed_gives_the_same_value_whatever_the_blocks(monkeypatch: pyt
     whole = simultaneous.critical_max_t(spread, 4)
     monkeypatch.setattr(simultaneous, "DRAWS_BLOCK", 5 * 999)
     assert simultaneous.critical_max_t(spread, 4) == pytest.approx(whole, abs=1e-12)
+
+
+@pytest.mark.parametrize("by_judge", [False, True])
+def test_the_same_seed_gives_the_same_value_whatever_the_order_of_models(by_judge: bool) -> None:
+    """Or a board would rank models by their ids: a joint end decides a rank."""
+    rng = np.random.default_rng(3)
+    root = rng.normal(size=(6, 6))
+    freedom = rng.uniform(3.0, 30.0, 6) if by_judge else None
+    order = rng.permutation(6)
+    turned = None if freedom is None else freedom[order]
+    whole = simultaneous.critical_max_t(Covariance(root @ root.T, freedom=freedom), seed=4)
+    other = simultaneous.critical_max_t(Covariance((root @ root.T)[np.ix_(order, order)], freedom=turned), seed=4)
+    assert np.broadcast_to(other, 6) == pytest.approx(np.broadcast_to(whole, 6)[order], rel=1e-9)
